@@ -1,0 +1,42 @@
+# Everything that people and CI run. `make help` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOGS ?= sample
+
+.DEFAULT_GOAL := help
+.PHONY: run test check format bench prices help clean
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokencalc needs Python 3.11 or later; say which with: make PYTHON=python3.12 run"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/.ready ## the main job on sample logs; LOGS=auto reads your own, LOGS=PATH any folder
+	@$(BIN)/python -m tokencalc demo --logs "$(LOGS)"
+
+test: $(VENV)/.ready ## every test: no keys, no network
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.ready ## lint, format and types, as CI does
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.ready ## put the code into its one format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.ready ## every benchmark, as ratios of one run
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+prices: $(VENV)/.ready ## compile pricing/*.toml into the tables that the package ships
+	@$(BIN)/python scripts/compile_prices.py
+
+clean: ## remove what the targets above made
+	@rm -rf $(VENV) .tokencalc build dist .mypy_cache .ruff_cache .pytest_cache
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,263 @@
+"""Every exception that tokencalc raises on purpose, in one tree.
+
+::
+
+    TokencalcError
+    |-- InvalidInput (also a ValueError)    a caller handed in something we refuse
+    |   |-- MoneyInvalid                    an amount, a rate or a limit
+    |   |-- TimeInvalid                     an instant, a zone, a period
+    |   |-- UsageInvalid                    counts, or a provider's payload
+    |   |-- TextInvalid                     text or messages to count
+    |   |-- BudgetInvalid                   a budget's definition
+    |   |-- CallInvalid                     arguments of a verb or an action
+    |   |-- ConfigInvalid                   a settings file or variable
+    |   `-- PriceTableInvalid               a price table file
+    |-- PriceUnknown                        no rate card for (provider, model, instant)
+    |-- MetersUnpriced                      a card without a rate for a meter that is needed
+    |-- Refused                             we say no before the call
+    |   |-- BudgetExceeded                  a hard budget has no room
+    |   |-- Throttled                       no permit left in a limiter
+    |   |-- BreakerOpen                     a breaker is open
+    |   `-- ClockBehind                     the clock is behind the ledger's last instant
+    |-- LedgerError                         the book itself
+    |   |-- LedgerUnavailable               cannot be opened, locked, read-only, disk full
+    |   |-- LedgerCorrupt                   damaged, or not a ledger
+    |   |-- LedgerVersionUnsupported        written by a newer tokencalc
+    |   |-- LedgerClosed                    used after close
+    |   |-- BudgetUnknown                   no budget of that name
+    |   |-- HoldUnknown                     no hold of that id
+    |   |-- HoldNotOpen                     the hold was settled, released or closed before
+    |   `-- IdempotencyConflict             same key, other arguments
+    |-- FeatureUnavailable                  known to us, not in this version
+    `-- ExtraMissing                        needs an optional dependency
+
+Each class has a ``code`` for machines, and keeps the numbers of its message as
+attributes; ``values`` holds the same as a dictionary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
+
+class TokencalcError(Exception):
+    """Root of the tree; ``str(error)`` says what was found, what is allowed and what to do next."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **values: object) -> None:
+        """Keep the message, and each value as an attribute of its own."""
+        super().__init__(message)
+        self.message = message
+        self.values = values
+        self.__dict__.update(values)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive pickling with all values, so that worker processes can hand errors back."""
+        return (_rebuild, (type(self), self.message, self.values))
+
+
+def _rebuild(kind: type[TokencalcError], message: str, values: dict[str, object]) -> TokencalcError:
+    return kind(message, **values)
+
+
+class InvalidInput(TokencalcError, ValueError):
+    """Something a caller handed in is refused; ``path`` names it and ``found`` holds it."""
+
+    code = "invalid_input"
+    path: str
+    found: object
+
+
+class MoneyInvalid(InvalidInput):
+    """An amount, a rate or a limit that is no exact, finite, sensible decimal number."""
+
+    code = "money_invalid"
+
+
+class TimeInvalid(InvalidInput):
+    """An instant without a zone, an unknown zone, an unknown period."""
+
+    code = "time_invalid"
+
+
+class UsageInvalid(InvalidInput):
+    """Counts that cannot be (negative, fractional, parts above their total) or an unreadable payload."""
+
+    code = "usage_invalid"
+
+
+class TextInvalid(InvalidInput):
+    """Text or messages that cannot be counted."""
+
+    code = "text_invalid"
+
+
+class BudgetInvalid(InvalidInput):
+    """A budget's definition that cannot be: unknown period, scope key, policy or threshold."""
+
+    code = "budget_invalid"
+
+
+class CallInvalid(InvalidInput):
+    """Arguments of a verb or an action that are missing, unknown or of the wrong kind."""
+
+    code = "call_invalid"
+
+
+class ConfigInvalid(InvalidInput):
+    """A settings file or variable; ``file`` and ``path`` name the place."""
+
+    code = "config_invalid"
+    file: str
+
+
+class PriceTableInvalid(InvalidInput):
+    """A price table with a misspelt key, an overlap of dates or a price that is no quoted decimal."""
+
+    code = "price_table_invalid"
+    file: str
+
+
+class PriceUnknown(TokencalcError):
+    """No rate card answers for this provider, model and instant; ``nearest`` names known models."""
+
+    code = "price_unknown"
+    provider: str | None
+    model: str
+    at: datetime
+    nearest: tuple[str, ...]
+
+
+class MetersUnpriced(TokencalcError):
+    """The rate card has no rate for ``meters``, and the verb needs a full amount."""
+
+    code = "meters_unpriced"
+    model: str
+    meters: tuple[str, ...]
+
+
+class Refused(TokencalcError):
+    """We say no before the call; nothing was written."""
+
+    code = "refused"
+
+
+class BudgetExceeded(Refused):
+    """A hard budget has no room: spent + held + requested would pass the limit."""
+
+    code = "budget_exceeded"
+    budget: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    held_usd: Decimal
+    suspect_usd: Decimal
+    requested_usd: Decimal
+    available_usd: Decimal
+    resets_at: datetime | None
+
+
+class Throttled(Refused):
+    """A limiter has no permit left; ``retry_after_s`` says when one comes back."""
+
+    code = "throttled"
+    retry_after_s: float
+
+
+class BreakerOpen(Refused):
+    """A circuit breaker is open after repeated failures; ``retry_after_s`` says when it probes again."""
+
+    code = "breaker_open"
+    retry_after_s: float
+
+
+class ClockBehind(Refused):
+    """The clock is more than a minute behind the last instant in the ledger; hard budgets refuse."""
+
+    code = "clock_behind"
+    now: datetime
+    last: datetime
+
+
+class LedgerError(TokencalcError):
+    """The book itself: opening, reading, writing, or a request about rows that it holds."""
+
+    code = "ledger_error"
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger cannot be used now: missing rights, a full disk, a lock, a network file system."""
+
+    code = "ledger_unavailable"
+    ledger: str
+
+
+class LedgerCorrupt(LedgerError):
+    """The file is damaged or is not a tokencalc ledger; it was left as it is."""
+
+    code = "ledger_corrupt"
+    ledger: str
+
+
+class LedgerVersionUnsupported(LedgerError):
+    """The ledger was written by a newer tokencalc; it was left as it is."""
+
+    code = "ledger_version_unsupported"
+    ledger: str
+    found_version: int
+    supported_version: int
+
+
+class LedgerClosed(LedgerError):
+    """The engine or its ledger was closed before this call."""
+
+    code = "ledger_closed"
+
+
+class BudgetUnknown(LedgerError):
+    """No budget has that name; ``known`` lists those that exist."""
+
+    code = "budget_unknown"
+    budget: str
+    known: tuple[str, ...]
+
+
+class HoldUnknown(LedgerError):
+    """No hold has that id."""
+
+    code = "hold_unknown"
+    hold_id: str
+
+
+class HoldNotOpen(LedgerError):
+    """The hold came to its end before; ``state`` is settled, released or written_off."""
+
+    code = "hold_not_open"
+    hold_id: str
+    state: str
+
+
+class IdempotencyConflict(LedgerError):
+    """The idempotency key was used before with other arguments; nothing was written."""
+
+    code = "idempotency_conflict"
+    idempotency_key: str
+
+
+class FeatureUnavailable(TokencalcError):
+    """A feature that is planned under this name but is not in this version."""
+
+    code = "feature_unavailable"
+    feature: str
+
+
+class ExtraMissing(TokencalcError):
+    """An optional dependency is not installed; ``install`` is the command that adds it."""
+
+    code = "extra_missing"
+    extra: str
+    install: str
