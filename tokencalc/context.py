@@ -68,7 +68,7 @@ class Attribution:
     project: str | None = None
     api_key_id: str | None = None
     operation: str | None = None
-    tags: Mapping[str, str] = field(default=_NO_TAGS, hash=False)
+    tags: Mapping[str, str] = field(default_factory=lambda: _NO_TAGS, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no plain short text, and keep a read-only copy of the tags."""
