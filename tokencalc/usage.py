@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tokencalc.errors import UsageInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 MAX_QUANTITY = 10**15
 """The largest count that we believe; above it, it is an error of whoever counted."""
@@ -186,7 +186,7 @@ class Usage:
 
         The readers have checked every count: nothing is checked again, because this is the hot path.
         """
-        pairs = leaves.items() if hasattr(leaves, "items") else leaves
+        pairs = leaves if type(leaves) is tuple else leaves.items() if hasattr(leaves, "items") else leaves
         usage = object.__new__(cls)
         kept = tuple([pair for pair in pairs if pair[1]])
         _fill(usage, kept, model, service_tier, region, speed, (), ignored, notes)
@@ -280,9 +280,33 @@ def remainder(total: int, whole: str, **parts: int) -> int:
     return rest
 
 
-_SLOTS = ("leaves", "model", "service_tier", "region", "speed", "parts", "ignored", "notes")
+def _setter(name: str) -> Callable[[Usage, object], None]:
+    """Return the slot's own setter: three times as fast as ``object.__setattr__``, and this is the hot path."""
+    setter: Callable[[Usage, object], None] = Usage.__dict__[name].__set__
+    return setter
 
 
-def _fill(usage: Usage, *values: object) -> None:
-    for name, value in zip(_SLOTS, values, strict=True):
-        object.__setattr__(usage, name, value)
+_set_leaves, _set_model, _set_tier, _set_region, _set_speed, _set_parts, _set_ignored, _set_notes = (
+    _setter(name) for name in ("leaves", "model", "service_tier", "region", "speed", "parts", "ignored", "notes")
+)
+
+
+def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
+    usage: Usage,
+    leaves: Leaves,
+    model: str | None,
+    service_tier: str | None,
+    region: str | None,
+    speed: str | None,
+    parts: tuple[Usage, ...],
+    ignored: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> None:
+    _set_leaves(usage, leaves)
+    _set_model(usage, model)
+    _set_tier(usage, service_tier)
+    _set_region(usage, region)
+    _set_speed(usage, speed)
+    _set_parts(usage, parts)
+    _set_ignored(usage, ignored)
+    _set_notes(usage, notes)
