@@ -1,0 +1,1 @@
+"""Limits on how often something may be done: permits in a bucket, and a breaker after failures."""
