@@ -7,7 +7,6 @@ never answers gives its place to the next caller.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from tokencalc.clock import SystemClock
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 BreakerState = Literal["closed", "open", "half_open"]
 
 _Happening = Literal["success", "failure", "last_failure", "wait_over"]
+
+MAX_OPEN_S = 7 * 24 * 3600
+"""A week: a breaker that stays open longer is a switch, and hides that nobody looks."""
 
 _NEXT: dict[tuple[BreakerState, _Happening], BreakerState] = {
     ("closed", "success"): "closed",
@@ -60,8 +62,12 @@ class Breaker:
             raise CallInvalid(
                 f"failures: expected a whole number from 1, found {failures!r:.60}", path="failures", found=failures
             )
-        if isinstance(open_s, bool) or not isinstance(open_s, int | float) or not isfinite(open_s) or open_s <= 0:
-            raise CallInvalid(f"open_s: expected seconds above 0, found {open_s!r:.60}", path="open_s", found=open_s)
+        if isinstance(open_s, bool) or not isinstance(open_s, int | float) or not 0 < open_s <= MAX_OPEN_S:
+            raise CallInvalid(
+                f"open_s: expected seconds above 0 and at most {MAX_OPEN_S}, found {open_s!r:.60}",
+                path="open_s",
+                found=open_s,
+            )
         self.failures = failures
         self.open_s = open_s
         # Whole nanoseconds, so that waiting for exactly what a refusal says is enough.
