@@ -1,0 +1,45 @@
+"""The house as data: which room stands on which floor, and what may be imported where.
+
+docs/architecture.md draws the same picture for people; this list is what the tests hold the code to.
+A new file or folder directly under tokencalc/ is a room, and is added here first.
+"""
+
+from __future__ import annotations
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("money", "clock", "periods", "usage", "cost"),
+    ("events", "config", "context", "jsontext"),
+    ("pricing", "tokens", "providers", "limits", "ledger"),
+    ("budgets",),
+    ("engine",),
+    ("reports", "importers", "tool_arguments", "tool_answers", "tool"),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+"""Rooms from the ground up; a room imports from floors below its own."""
+
+SIDEWAYS: dict[str, frozenset[str]] = {
+    "cost": frozenset({"money", "usage"}),
+    "limits": frozenset({"providers"}),
+    "tool_answers": frozenset({"reports", "tool_arguments"}),
+    "tool": frozenset({"reports", "importers", "tool_arguments", "tool_answers"}),
+    "__main__": frozenset({"__init__"}),
+}
+"""The exceptions: a room and the earlier rooms of its own floor that it may import from."""
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "cachetools": ("tokencalc/tokens/",),
+    "click": ("tokencalc/cli/",),
+    "platformdirs": ("tokencalc/config.py",),
+    "pydantic": ("tokencalc/tool_arguments.py",),
+    "rich": ("tokencalc/cli/", "tokencalc/reports/"),
+    "tiktoken": ("tokencalc/tokens/",),
+}
+"""Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""
+
+DATA_ONLY = frozenset({"tzdata"})
+"""Dependencies that nobody imports: zoneinfo reads tzdata where the machine has no time zones of its own."""
+
+MAY_IMPORT_BY_NAME = frozenset({"tokencalc/__init__.py"})
+"""Where a module may be imported by a name in a string: the lazy exports. Elsewhere that would hide an import."""
