@@ -1,0 +1,199 @@
+"""Google's wire formats: Gemini's ``usageMetadata`` in camelCase and snake_case, and the Interactions API's usage.
+
+``promptTokenCount`` includes cached tokens; ``candidatesTokenCount`` excludes
+thoughts; tool-use prompts are outside the prompt. Lists by modality may leave
+text out, so text is what the other modalities leave over of the count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, output_leaves
+from tokencalc.providers.payload import (
+    payload_int,
+    payload_sections,
+    payload_text,
+    require_any,
+    said,
+    served_tier,
+    total_notes,
+)
+from tokencalc.providers.survey import Counters, survey
+from tokencalc.usage import Usage, remainder, whole_count
+
+if TYPE_CHECKING:
+    from tokencalc.providers.payload import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one spelling of the format calls its counts, and its lists by modality."""
+
+    at: str
+    prompt: str
+    candidates: str
+    thoughts: str
+    cached: str
+    tool_prompt: str
+    total: str
+    prompt_list: str
+    candidates_list: str
+    cached_list: str
+    tool_prompt_list: str
+    item_count: str
+
+    def counters(self) -> Counters:
+        """Return every counter of the spelling."""
+        counts = (self.prompt, self.candidates, self.thoughts, self.cached, self.tool_prompt)
+        lists = (self.prompt_list, self.candidates_list, self.cached_list, self.tool_prompt_list)
+        mapped = {f"{self.at}.{name}" for name in counts} | {f"{self.at}.{name}[].{self.item_count}" for name in lists}
+        # Vertex writes enumerations as numbers when its messages are dumped as they are.
+        enumerations = {f"{self.at}.trafficType", f"{self.at}.traffic_type"}
+        enumerations |= {f"{self.at}.{name}[].modality" for name in lists}
+        return Counters(frozenset(mapped), frozenset(enumerations | {f"{self.at}.{self.total}"}))
+
+
+CAMEL = Names(
+    at="usageMetadata",
+    prompt="promptTokenCount",
+    candidates="candidatesTokenCount",
+    thoughts="thoughtsTokenCount",
+    cached="cachedContentTokenCount",
+    tool_prompt="toolUsePromptTokenCount",
+    total="totalTokenCount",
+    prompt_list="promptTokensDetails",
+    candidates_list="candidatesTokensDetails",
+    cached_list="cacheTokensDetails",
+    tool_prompt_list="toolUsePromptTokensDetails",
+    item_count="tokenCount",
+)
+SNAKE = Names(
+    at="usage_metadata",
+    prompt="prompt_token_count",
+    candidates="candidates_token_count",
+    thoughts="thoughts_token_count",
+    cached="cached_content_token_count",
+    tool_prompt="tool_use_prompt_token_count",
+    total="total_token_count",
+    prompt_list="prompt_tokens_details",
+    candidates_list="candidates_tokens_details",
+    cached_list="cache_tokens_details",
+    tool_prompt_list="tool_use_prompt_tokens_details",
+    item_count="token_count",
+)
+INTERACTION = Names(
+    at="usage",
+    prompt="total_input_tokens",
+    candidates="total_output_tokens",
+    thoughts="total_thought_tokens",
+    cached="total_cached_tokens",
+    tool_prompt="total_tool_use_tokens",
+    total="total_tokens",
+    prompt_list="input_tokens_by_modality",
+    candidates_list="output_tokens_by_modality",
+    cached_list="cached_tokens_by_modality",
+    tool_prompt_list="tool_use_tokens_by_modality",
+    item_count="tokens",
+)
+SPELLINGS = (CAMEL, SNAKE, INTERACTION)
+
+_COUNTERS = {names: names.counters() for names in SPELLINGS}
+_MODALITY_BY_NUMBER = {1: "text", 2: "image", 3: "video", 4: "audio", 5: "document"}
+_TIERS = {
+    "on_demand_flex": "flex",
+    "on_demand_priority": "priority",
+    "1": "standard",
+    "2": "provisioned_throughput",
+}
+
+
+def read(usage: Body, body: Body, names: Names) -> Usage:
+    """Read a Google usage in the given spelling; raises UsageInvalid with the path of what cannot be."""
+    prompt = payload_int(usage, names.prompt, at=names.at)
+    candidates = payload_int(usage, names.candidates, at=names.at)
+    thoughts = payload_int(usage, names.thoughts, at=names.at)
+    cached = said(payload_int(usage, names.cached, at=names.at))
+    tool_prompt = said(payload_int(usage, names.tool_prompt, at=names.at))
+    # A blocked or unfinished answer has no candidates, and zeros are left out: only the prompt must be there.
+    notes = require_any({names.prompt: prompt, names.total: payload_int(usage, names.total, at=names.at)}, at=names.at)
+    prompt_by, cached_by = _by_modality(usage, names.prompt_list, names), _by_modality(usage, names.cached_list, names)
+    tool_by = _by_modality(usage, names.tool_prompt_list, names)
+    output_by = _by_modality(usage, names.candidates_list, names)
+    total_in, total_out = said(prompt) + tool_prompt, said(candidates) + said(thoughts)
+    leaves = input_leaves(
+        total_in,
+        whole=f"{names.prompt} + {names.tool_prompt}",
+        cached=cached,
+        cached_name=names.cached,
+        writes={},
+        by_modality={kind: prompt_by.get(kind, 0) + tool_by.get(kind, 0) for kind in prompt_by | tool_by},
+        cached_by_modality=cached_by,
+    ) + output_leaves(
+        total_out,
+        whole=f"{names.candidates} + {names.thoughts}",
+        reasoning=said(thoughts),
+        audio=output_by.get("audio", 0),
+        image=output_by.get("image", 0),
+    )
+    remainder(said(prompt), names.prompt, **{names.cached: cached})
+    found = survey(usage, _COUNTERS[names], at=names.at)
+    sums = total_notes(
+        payload_int(usage, names.total, at=names.at),
+        total_in + total_out,
+        path=f"{names.at}.{names.total}",
+        rule="prompt + candidates + thoughts + tool prompt",
+    )
+    video = (f"{names.at}: output of modality video has no meter of its own; counted as output",) * (
+        "video" in output_by
+    )
+    return Usage.from_leaves(
+        leaves,
+        model=_model(body),
+        service_tier=_tier(usage, body),
+        ignored=tuple(found.ignored),
+        notes=(*(note for note in notes if names.prompt in note), *sums, *video, *found.notes),
+    )
+
+
+def _by_modality(usage: Body, key: str, names: Names) -> dict[str, int]:
+    """Return counts of modalities with meters of their own; text and documents stay in the rest."""
+    counts: dict[str, int] = {}
+    for index, item in enumerate(payload_sections(usage, key, at=names.at)):
+        count = item.get(names.item_count)
+        if count is None:
+            continue
+        number = whole_count(count, path=f"{names.at}.{key}[{index}].{names.item_count}")
+        modality = _modality(item.get("modality"))
+        if modality in INPUT_MODALITIES:
+            counts[modality] = counts.get(modality, 0) + number
+    return counts
+
+
+def _modality(value: object) -> str:
+    if isinstance(value, str):
+        # SDKs hand out enumerations that are texts; their value is what counts.
+        return str(getattr(value, "value", value)).lower()
+    return _MODALITY_BY_NUMBER.get(value, "unspecified") if isinstance(value, int) else "unspecified"
+
+
+def _model(body: Body) -> str | None:
+    model = payload_text(body, "modelVersion") or payload_text(body, "model_version") or payload_text(body, "model")
+    return None if model is None else model.rpartition("models/")[2] or None
+
+
+def _tier(usage: Body, body: Body) -> str | None:
+    for holder, key in (
+        (usage, "serviceTier"),
+        (usage, "service_tier"),
+        (body, "service_tier"),
+        (usage, "trafficType"),
+        (usage, "traffic_type"),
+    ):
+        value = holder.get(key)
+        name = value if isinstance(value, str) else str(value) if type(value) is int and value else None
+        if name:
+            lowered = str(getattr(name, "value", name)).lower()
+            return _TIERS.get(lowered) or served_tier(lowered)
+    return None

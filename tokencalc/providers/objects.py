@@ -1,0 +1,80 @@
+"""SDK objects as dictionaries, by duck typing: no SDK is imported, and no content of a message is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.errors import UsageInvalid
+
+if TYPE_CHECKING:
+    from tokencalc.providers.payload import Body
+
+_USAGE_NAMES = ("usage", "usage_metadata", "usageMetadata")
+_FACT_NAMES = (
+    "model", "model_version", "modelVersion", "service_tier", "object", "type",
+    "usage_breakdown", "x_groq", "tool_usage", "error",
+)  # fmt: skip
+
+
+def as_body(payload: object) -> Body:
+    """Return a body as a dictionary: a mapping as it is, an object by the few attributes that matter.
+
+    Raises UsageInvalid for text, lists and anything that has neither a usage nor fields of its own.
+    """
+    if isinstance(payload, Mapping):
+        return payload
+    if payload is None or isinstance(payload, str | bytes | int | float | list | tuple):
+        raise UsageInvalid(
+            f"usage: expected a parsed body, a usage object or counts by name, found {type(payload).__name__}"
+            f"{_HINTS.get(type(payload), '')}",
+            path="usage",
+            found=None,
+        )
+    body: dict[str, Any] = {}
+    for name in _USAGE_NAMES:
+        usage = getattr(payload, name, None)
+        if usage is not None:
+            body[name] = as_fields(usage)
+            break
+    else:
+        return as_fields(payload)
+    for name in _FACT_NAMES:
+        value = getattr(payload, name, None)
+        if value is not None:
+            body[name] = value if isinstance(value, str | Mapping) else as_fields(value)
+    return body
+
+
+_HINTS: dict[type, str] = {
+    str: "; parse the JSON first",
+    bytes: "; parse the JSON first",
+    list: "; events of a stream are not read in this version, hand in the final body",
+    tuple: "; events of a stream are not read in this version, hand in the final body",
+}
+
+
+def as_fields(value: object) -> Body:
+    """Return an object's own fields: ``model_dump()``, ``to_dict()``, or its attributes."""
+    if isinstance(value, Mapping):
+        return value
+    for name in ("model_dump", "to_dict"):
+        dump = getattr(value, name, None)
+        if callable(dump):
+            fields = dump()
+            if isinstance(fields, Mapping):
+                return fields
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
+    fields = {name: getattr(value, name) for name in slots if not name.startswith("_") and hasattr(value, name)}
+    fields.update({name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")})
+    if not fields:
+        raise UsageInvalid(
+            f"usage: expected a parsed body, a usage object or counts by name, found {type(value).__name__}",
+            path="usage",
+            found=None,
+        )
+    return {name: item if _is_plain(item) else as_fields(item) for name, item in fields.items()}
+
+
+def _is_plain(item: object) -> bool:
+    return item is None or isinstance(item, str | bytes | int | float | list | tuple | Mapping)

@@ -1,0 +1,259 @@
+"""OpenAI's wire formats: chat completions (and all that speak it), Responses, embeddings, transcriptions.
+
+Totals include their parts here: ``prompt_tokens`` include cached, written and
+audio tokens, ``completion_tokens`` include reasoning, audio and predictions.
+Each format is the same reader with other names for the four fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, least_overlap, output_leaves
+from tokencalc.providers.payload import (
+    Body,
+    payload_int,
+    payload_section,
+    payload_text,
+    require_any,
+    said,
+    served_tier,
+    total_notes,
+)
+from tokencalc.providers.survey import Counters, Shapes, survey
+from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder
+
+if TYPE_CHECKING:
+    from tokencalc.providers.partition import Pairs
+
+_INPUT, _CACHE_READ, _CACHE_WRITE = Meter.INPUT, Meter.CACHE_READ, Meter.CACHE_WRITE
+_OUTPUT, _REASONING = Meter.OUTPUT, Meter.REASONING
+_NOTHING: dict[str, Any] = {}
+_TIERS = {"default": "standard", "priority": "priority", "flex": "flex", "on_demand": "standard"}
+
+_INSIDE = (
+    "cached_tokens",
+    "cache_write_tokens",
+    "audio_tokens",
+    "image_tokens",
+    "video_tokens",
+    "cache_write_tokens_details.ttl_30m_tokens",
+    "cache_write_tokens_details.ttl_12h_tokens",
+    "cached_tokens_details.audio_tokens",
+    "cached_tokens_details.image_tokens",
+)
+_OUTSIDE = ("reasoning_tokens", "audio_tokens", "image_tokens")
+# Predictions, accepted or not, are billed inside the completion at its rate.
+_OUTSIDE_KNOWN = ("text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one format calls its two totals and the details of each."""
+
+    total_in: str
+    total_out: str
+    inside: str
+    outside: str
+
+    def counters(self) -> Counters:
+        """Return every counter of the format."""
+        mapped = {f"usage.{self.total_in}", f"usage.{self.total_out}"}
+        mapped |= {f"usage.{self.inside}.{name}" for name in _INSIDE}
+        mapped |= {f"usage.{self.outside}.{name}" for name in _OUTSIDE}
+        known = {f"usage.{self.outside}.{name}" for name in _OUTSIDE_KNOWN}
+        known |= {f"usage.{self.inside}.text_tokens", f"usage.{self.inside}.cached_tokens_details.text_tokens"}
+        return Counters(frozenset(mapped), frozenset(known | {"usage.total_tokens"}))
+
+
+CHAT = Names("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
+RESPONSES = Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+TRANSCRIPTION = Names("input_tokens", "output_tokens", "input_token_details", "output_token_details")
+
+
+class TotalsReader:
+    """Reads a usage whose totals include their parts."""
+
+    __slots__ = ("_counters", "_names", "_shapes")
+
+    def __init__(self, names: Names, counters: Counters | None = None) -> None:
+        """Read ``names``; ``counters`` when a dialect has more fields than OpenAI's own."""
+        self._names = names
+        self._counters = counters or names.counters()
+        self._shapes = Shapes(self._counters)
+
+    def read(self, usage: Body, body: Body, *, extra_notes: tuple[str, ...] = ()) -> Usage:
+        """Return the usage; the quick way when nothing is unusual, else the careful one."""
+        return (None if extra_notes else self.read_plain(usage, body)) or self.read_any(usage, body, extra_notes)
+
+    def read_plain(self, usage: Body, body: Body) -> Usage | None:
+        """Read a usage of known shape with whole counts of text only; None when it is any other."""
+        names, get = self._names, usage.get
+        inside, outside = get(names.inside, _NOTHING), get(names.outside, _NOTHING)
+        if type(inside) is not dict or type(outside) is not dict:
+            return None
+        ignored = self._shapes.find((tuple(usage), tuple(inside), tuple(outside)))
+        if ignored is None:
+            return None
+        total_in, total_out = get(names.total_in), get(names.total_out, 0)
+        cached, written = inside.get("cached_tokens", 0), inside.get("cache_write_tokens", 0)
+        reasoning, total = outside.get("reasoning_tokens", 0), get("total_tokens")
+        audio_in, audio_out = inside.get("audio_tokens", 0), outside.get("audio_tokens", 0)
+        image_in, image_out = inside.get("image_tokens", 0), outside.get("image_tokens", 0)
+        # One chain, because this runs for every call: exact ints only, so no booleans and no floats.
+        if not (
+            int is type(total_in) is type(total_out) is type(cached) is type(written) is type(reasoning) is type(total)
+            and int is type(audio_in) is type(audio_out) is type(image_in) is type(image_out)
+        ):
+            return None
+        fresh, plain = total_in - cached - written, total_out - reasoning
+        if (
+            fresh < 0 or plain < 0 or cached < 0 or written < 0 or reasoning < 0
+            or audio_in or audio_out or image_in or image_out
+            or total != total_in + total_out or total > MAX_QUANTITY
+        ):  # fmt: skip
+            return None
+        model, tier = body.get("model"), body.get("service_tier")
+        return Usage.from_leaves(
+            (
+                (_INPUT, fresh),
+                (_CACHE_READ, cached),
+                (_CACHE_WRITE, written),
+                (_OUTPUT, plain),
+                (_REASONING, reasoning),
+            ),
+            model=model if type(model) is str and model else None,
+            service_tier=None if tier is None else _TIERS.get(tier) or served_tier(payload_text(body, "service_tier")),
+            ignored=ignored,
+        )
+
+    def read_any(self, usage: Body, body: Body, extra_notes: tuple[str, ...] = ()) -> Usage:
+        """Read any usage of these names; raises UsageInvalid with the path of what cannot be."""
+        names = self._names
+        inside = payload_section(usage, names.inside, at="usage")
+        outside = payload_section(usage, names.outside, at="usage")
+        said_in = payload_int(usage, names.total_in, at="usage")
+        said_out = payload_int(usage, names.total_out, at="usage")
+        total = payload_int(usage, "total_tokens", at="usage")
+        if said_out is None and said_in is not None and total == said_in:
+            said_out = 0  # embeddings: the total says that there is no output
+        notes = require_any({names.total_in: said_in, names.total_out: said_out}, at="usage")
+        total_in, total_out = said(said_in), said(said_out)
+        fresh_pairs, input_notes = self._input(inside, total_in)
+        at = f"usage.{names.outside}"
+        pairs = fresh_pairs + output_leaves(
+            total_out,
+            whole=names.total_out,
+            reasoning=said(payload_int(outside, "reasoning_tokens", at=at)),
+            audio=said(payload_int(outside, "audio_tokens", at=at)),
+            image=said(payload_int(outside, "image_tokens", at=at)),
+        )
+        sums = total_notes(
+            total, total_in + total_out, path="usage.total_tokens", rule=f"{names.total_in} + {names.total_out}"
+        )
+        found = survey(usage, self._counters)
+        self._shapes.remember((tuple(usage), tuple(inside), tuple(outside)), usage, found)
+        return Usage.from_leaves(
+            pairs,
+            model=payload_text(body, "model"),
+            service_tier=served_tier(payload_text(body, "service_tier") or payload_text(usage, "service_tier")),
+            ignored=tuple(found.ignored),
+            notes=(*notes, *sums, *input_notes, *extra_notes, *found.notes),
+        )
+
+    def _input(self, inside: Body, total: int) -> tuple[Pairs, tuple[str, ...]]:
+        at = f"usage.{self._names.inside}"
+        cached = said(payload_int(inside, "cached_tokens", at=at))
+        writes = _writes(inside, at=at)
+        by_modality = _by_modality(inside, at=at)
+        cached_by = _by_modality(
+            payload_section(inside, "cached_tokens_details", at=at), at=f"{at}.cached_tokens_details"
+        )
+        notes: tuple[str, ...] = ()
+        if cached and by_modality and "cached_tokens_details" not in inside:
+            cached_by = least_overlap(total, cached, sum(writes.values()), by_modality)
+            notes = (
+                f"{at} does not say which cached tokens are {', '.join(by_modality)}; "
+                "taken to be text where the sum allows",
+            )
+        pairs = input_leaves(
+            total,
+            whole=self._names.total_in,
+            cached=cached,
+            cached_name="cached_tokens",
+            writes=writes,
+            by_modality=by_modality,
+            cached_by_modality=cached_by,
+        )
+        return pairs, notes
+
+
+def _writes(inside: Body, *, at: str) -> dict[Meter, int]:
+    details = payload_section(inside, "cache_write_tokens_details", at=at)
+    half_hour = said(payload_int(details, "ttl_30m_tokens", at=f"{at}.cache_write_tokens_details"))
+    half_day = said(payload_int(details, "ttl_12h_tokens", at=f"{at}.cache_write_tokens_details"))
+    written = payload_int(inside, "cache_write_tokens", at=at)
+    total = half_hour + half_day if written is None else written
+    unstated = remainder(total, "cache_write_tokens", ttl_30m_tokens=half_hour, ttl_12h_tokens=half_day)
+    return {Meter.CACHE_WRITE: unstated, Meter.CACHE_WRITE_30M: half_hour, Meter.CACHE_WRITE_12H: half_day}
+
+
+def _by_modality(section: Body, *, at: str) -> dict[str, int]:
+    counts = {modality: payload_int(section, f"{modality}_tokens", at=at) for modality in INPUT_MODALITIES}
+    return {modality: count for modality, count in counts.items() if count}
+
+
+_chat = TotalsReader(CHAT)
+_responses = TotalsReader(RESPONSES)
+_transcription = TotalsReader(TRANSCRIPTION)
+
+
+def read_chat(usage: Body, body: Body) -> Usage:
+    """Read the usage of a chat completion, a legacy completion or an embedding."""
+    return _chat.read(usage, body)
+
+
+def read_responses(usage: Body, body: Body) -> Usage:
+    """Read the usage of the Responses API, and web searches where ``tool_usage`` counts them."""
+    if "tool_usage" not in body and "output" not in body:
+        return _responses.read(usage, body)
+    searches, notes = _tools(body)
+    read = _responses.read(usage, body, extra_notes=notes)
+    if not searches:
+        return read
+    return Usage.from_leaves(
+        (*read.leaves, (Meter.WEB_SEARCH, searches)),
+        model=read.model,
+        service_tier=read.service_tier,
+        ignored=read.ignored,
+        notes=read.notes,
+    )
+
+
+def read_transcription(usage: Body, body: Body) -> Usage:
+    """Read the usage of a transcription that is billed by tokens."""
+    return _transcription.read(usage, body)
+
+
+_BILLED_CALLS = ("web_search_call", "file_search_call", "code_interpreter_call")
+
+
+def _tools(body: Body) -> tuple[int, tuple[str, ...]]:
+    """Count the searches that the body counts itself; note what it lists and does not count."""
+    tools = payload_section(body, "tool_usage", at="body")
+    search = payload_section(tools, "web_search", at="tool_usage")
+    searches = payload_int(search, "num_requests", at="tool_usage.web_search")
+    notes = []
+    output = body.get("output")
+    kinds = [item.get("type") for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+    for kind in _BILLED_CALLS:
+        count = kinds.count(kind)
+        if count and not (kind == "web_search_call" and searches is not None):
+            notes.append(f"output has {count} {kind} items, billed apart from tokens: unmapped, not in the cost")
+    if tools:
+        notes += survey(tools, _TOOLS, at="tool_usage").notes
+    return said(searches), tuple(notes)
+
+
+_TOOLS = Counters(frozenset({"tool_usage.web_search.num_requests"}), frozenset())
