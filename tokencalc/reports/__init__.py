@@ -1,0 +1,1 @@
+"""Summaries of a ledger for people and machines: shares, savings, Markdown, JSON."""

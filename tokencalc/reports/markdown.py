@@ -1,0 +1,128 @@
+"""The summary as Markdown: safe for names that carry markup, readable as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokencalc.clock import instant_text
+from tokencalc.money import decimal_text, display_usd
+from tokencalc.reports.document import alerts_passed
+from tokencalc.reports.shares import percent_text, share_of
+from tokencalc.reports.text import markdown_code, markdown_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from decimal import Decimal
+
+    from tokencalc.engine import ReportRow
+    from tokencalc.reports.summary import Summary
+
+_TITLES = {"model": "Model", "agent_id": "Agent", "operation": "Operation", "project": "Project", "day": "Day"}
+_MOST_ROWS = 50
+
+
+def summary_markdown(summary: Summary, *, title: str = "LLM cost report") -> str:
+    """Return the whole report as Markdown text."""
+    return "\n".join([f"# {markdown_text(title)}", "", *_head(summary), *_sections(summary), *_tail(summary)]) + "\n"
+
+
+def _head(summary: Summary) -> Iterator[str]:
+    total = summary.total
+    yield f"**{_dollars(total.cost_usd)}** for {total.calls:,} calls{_span(summary)}."
+    yield ""
+    if summary.notional_calls:
+        yield (
+            f"- Notional: {_dollars(summary.notional_usd)} of it ({summary.notional_calls:,} calls) is list price of "
+            "calls that a subscription paid for; nobody is billed that sum."
+        )
+    if summary.saving.calls:
+        yield (
+            f"- Caching saved {_dollars(summary.saving.saved_usd)} over {summary.saving.calls:,} calls, against the "
+            "same tokens at the plain input rate."
+        )
+    if summary.unpriced_calls:
+        yield f"- Not in the total: {summary.unpriced_calls:,} calls that could not be priced (see below)."
+    yield f"- Prices checked on {summary.prices_checked_on.isoformat()}."
+    yield ""
+
+
+def _span(summary: Summary) -> str:
+    if summary.first_at is None or summary.last_at is None:
+        return ""
+    first, last = summary.first_at.date(), summary.last_at.date()
+    return f" on {first.isoformat()}" if first == last else f" from {first.isoformat()} to {last.isoformat()}"
+
+
+def _sections(summary: Summary) -> Iterator[str]:
+    total = summary.total.cost_usd
+    for key, rows in summary.sections.items():
+        if all(row.key[key] in (None, "") for row in rows):
+            continue
+        yield f"## By {_TITLES[key].lower()}"
+        yield ""
+        heads = (_TITLES[key], "Cost", "Share", "Calls", "Input", "Cache read", "Cache write", "Output")
+        yield from _table(heads, [_cells(row, key, total) for row in rows[:_MOST_ROWS]])
+        if len(rows) > _MOST_ROWS:
+            yield f"{len(rows) - _MOST_ROWS} more rows are in the JSON report."
+            yield ""
+
+
+def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
+    name = row.key[key]
+    return (
+        markdown_code(name) if name not in (None, "") else "(none)",
+        _dollars(row.cost_usd) + (f" + {row.unpriced_calls:,} unpriced" if row.unpriced_calls else ""),
+        percent_text(share_of(row.cost_usd, total)),
+        f"{row.calls:,}",
+        f"{row.input_tokens:,}",
+        f"{row.cache_read_tokens:,}",
+        f"{row.cache_write_tokens:,}",
+        f"{row.output_tokens:,}",
+    )
+
+
+def _tail(summary: Summary) -> Iterator[str]:
+    if summary.budgets:
+        yield "## Budgets"
+        yield ""
+        heads = ("Budget", "Period", "Limit", "Spent", "Held", "Used", "Alerts passed")
+        yield from _table(
+            heads,
+            [
+                (
+                    markdown_code(status.name if not status.scope_value else f"{status.name} {status.scope_value}"),
+                    markdown_code(status.period.key),
+                    _dollars(status.limit_usd),
+                    _dollars(status.spent_usd),
+                    _dollars(status.held_usd),
+                    percent_text(share_of(status.spent_usd, status.limit_usd)),
+                    ", ".join(f"{percent} %" for percent in alerts_passed(status)) or "none",
+                )
+                for status in summary.budgets
+            ],
+        )
+    if summary.unpriced:
+        yield "## Could not be priced"
+        yield ""
+        rows = [(markdown_code(item.model), f"{item.calls:,}", markdown_text(item.reason)) for item in summary.unpriced]
+        yield from _table(("Model", "Calls", "Why"), rows, text_columns=(0, 2))
+    yield f"Made by tokencalc at {instant_text(summary.made_at)}; every digit is in the JSON report."
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: tuple[int, ...] = (0,)
+) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'|'.join(' --- ' if place in text_columns else ' ---: ' for place in range(len(heads)))}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _dollars(amount: Decimal) -> str:
+    return f"${display_usd(amount)}".replace("$-", "-$").replace("$<", "<$")
+
+
+def exact_dollars(amount: Decimal) -> str:
+    """Return an amount with every digit, for places where people check a sum."""
+    return f"${decimal_text(amount)}"

@@ -1,0 +1,79 @@
+"""What caching saved: the same usage, priced as if no token had touched a cache, minus what it cost.
+
+Every figure is a price of the same day's card. A call whose plain price is
+unknown is counted as left out, never guessed. The saving of a call is negative
+where writes cost more than the reads gave back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokencalc.errors import PriceUnknown
+from tokencalc.money import usd_from_pico
+from tokencalc.usage import CACHE_READ_METERS, CACHE_WRITE_METERS, Meter, Usage
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from tokencalc.engine import Engine
+    from tokencalc.ledger.records import Entry
+    from tokencalc.usage import Quantity
+
+_PLAIN = {
+    **dict.fromkeys((Meter.CACHE_READ, *CACHE_WRITE_METERS), Meter.INPUT),
+    Meter.CACHE_READ_AUDIO: Meter.INPUT_AUDIO,
+    Meter.CACHE_READ_IMAGE: Meter.INPUT_IMAGE,
+    Meter.CACHE_READ_VIDEO: Meter.INPUT_VIDEO,
+}
+"""What a cached or written token would have been without a cache."""
+
+_CACHE_METERS = CACHE_READ_METERS | CACHE_WRITE_METERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSaving:
+    """What caching saved over some calls, against the plain input rate of each call's day.
+
+    ``calls`` touched a cache and could be compared; ``left_out`` touched one and
+    could not, because a price is missing.
+    """
+
+    saved_pico: int = 0
+    calls: int = 0
+    left_out: int = 0
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """The saving in dollars; below 0 where the cache cost more than it gave."""
+        return usd_from_pico(self.saved_pico)
+
+
+def without_cache(usage: Usage) -> Usage:
+    """Return the same usage with every cached or written token as a plain input token."""
+    if usage.parts:
+        return Usage.from_parts([without_cache(part) for part in usage.parts])
+    leaves: dict[Meter, Quantity] = {}
+    for meter, quantity in usage.leaves:
+        plain = _PLAIN.get(meter, meter)
+        leaves[plain] = leaves.get(plain, 0) + quantity
+    return Usage.from_leaves(
+        leaves, model=usage.model, service_tier=usage.service_tier, region=usage.region, speed=usage.speed
+    )
+
+
+def saving_of(engine: Engine, entry: Entry) -> CacheSaving:
+    """Return what caching saved in one entry: nothing where it touched no cache."""
+    usage = entry.usage
+    if entry.kind != "charge" or usage is None or not any(meter in _CACHE_METERS for meter, _ in usage.leaves):
+        return CacheSaving()
+    if entry.amount_pico is None or entry.amount_source != "priced":
+        return CacheSaving(left_out=1)
+    try:
+        plain = engine.price(model=entry.model, provider=entry.provider, usage=without_cache(usage), at=entry.at)
+    except PriceUnknown:
+        return CacheSaving(left_out=1)
+    if plain.total_pico is None:
+        return CacheSaving(left_out=1)
+    return CacheSaving(saved_pico=plain.total_pico - entry.amount_pico, calls=1)

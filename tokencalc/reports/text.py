@@ -1,0 +1,40 @@
+"""Making foreign names harmless: for a terminal, and for Markdown.
+
+Names of models, agents and tools come from logs and callers. On a terminal
+their control characters are shown, not obeyed; in Markdown they stand in code
+spans, where no link, image, mention or HTML can start.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+_LONGEST = 200
+
+# Control characters, line separators, marks that turn text round or are not seen, lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~!])")
+
+
+def safe_text(value: object, *, longest: int = _LONGEST) -> str:
+    """Return one line of printable text: control characters as their escapes, cut after ``longest``."""
+    text = _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), str(value))
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def markdown_code(value: object) -> str:
+    """Return a name as a Markdown code span that also holds inside a table cell."""
+    text = safe_text(value) or " "
+    longest_run = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest_run + 1)
+    padded = f" {text} " if longest_run else text
+    return f"{fence}{padded}{fence}".replace("|", "\\|")
+
+
+def markdown_text(value: object) -> str:
+    """Return a sentence for Markdown: HTML, emphasis, links, images and bare addresses are plain text."""
+    text = _MARKDOWN.sub(r"\\\1", escape(safe_text(value, longest=1000), quote=False))
+    for mark, harmless in (("#", "&#35;"), ("://", "&#58;//"), ("www.", "www&#46;"), ("@", "&#64;")):
+        text = text.replace(mark, harmless)
+    return text
