@@ -47,6 +47,16 @@ DIMENSION_KEYS = ("provider", "model", "agent_id", "user_id", "project", "api_ke
 """The text fields of a `Dimension`, in the order in which they are stored."""
 
 
+def entry_id(chain_id: str, sequence: int) -> str:
+    """Return the public id of an entry: its ledger's id and its place in the chain."""
+    return f"{chain_id}-e{sequence}"
+
+
+def hold_id(chain_id: str, number: int) -> str:
+    """Return the public id of a hold."""
+    return f"{chain_id}-h{number}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryDraft:
     """An entry before it has its place in the chain."""

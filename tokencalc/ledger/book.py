@@ -1,0 +1,207 @@
+"""What the writer remembers of the book between batches: reads through a cache.
+
+Rows stay valid until another connection commits (``PRAGMA data_version`` tells);
+then all of it is dropped and read again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.errors import LedgerCorrupt
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, dimension_from_row, dimension_values
+from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from tokencalc.ledger.records import Dimension
+
+CACHE_ROWS = 20_000
+"""Rows of one kind kept in memory between batches; past it they are read again."""
+_LOOKUP_ROWS = 500
+_ID_COLUMNS = {"dimension": "dimension_id", "budget": "budget_id", "budget_period": "period_id", "hold": "hold_id"}
+
+
+class CachedBook:
+    """Cached rows of one SQLite ledger, seen from its writing connection."""
+
+    def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str) -> None:
+        """Read from a connection whose transactions the store begins and ends."""
+        self.chain_id = chain_id
+        self.last_us = 0
+        self._connection = connection
+        self._ledger = ledger
+        self._data_version: int | None = None
+        self._replays: dict[str, Replay | None] = {}
+        self._new_dimensions: list[tuple[object, ...]] = []
+        self._forget()
+
+    def refresh(self) -> None:
+        """Drop what was read if another connection has committed since."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._forget()
+            self._load_counters()
+            self._data_version = version
+
+    def abandon(self) -> None:
+        """Forget everything that was read; the next batch reads it again."""
+        self._data_version = None
+
+    def _forget(self) -> None:
+        self._dimensions: dict[Dimension, int] = {}
+        self._dimensions_by_id: dict[int, Dimension] = {}
+        self._budgets: list[BudgetRow] | None = None
+        self._periods: dict[tuple[int, int, str, str], PeriodRow] = {}
+        self._periods_by_id: dict[int, PeriodRow] = {}
+        self._holds: dict[int, HoldRow] = {}
+        self._next: dict[str, int] = {}
+        self._sequence: int = 0
+        self._digest: bytes = b""
+
+    def _load_counters(self) -> None:
+        execute = self._connection.execute
+        (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
+        row = execute("SELECT sequence, digest FROM entry ORDER BY sequence DESC LIMIT 1").fetchone()
+        first = execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
+        if row is None and first is None:
+            raise LedgerCorrupt(f"{self._ledger}: the ledger has no first digest; it is damaged", ledger=self._ledger)
+        self._sequence, self._digest = row or (0, bytes.fromhex(first[0]))
+
+    def _next_id(self, table: str) -> int:
+        if table not in self._next:
+            column = _ID_COLUMNS[table]
+            (newest,) = self._connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()
+            self._next[table] = newest
+        self._next[table] += 1
+        return self._next[table]
+
+    def _fetch_replays(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _LOOKUP_ROWS):
+            some = keys[start : start + _LOOKUP_ROWS]
+            marks = ",".join("?" * len(some))
+            self._replays.update(dict.fromkeys(some))
+            for key, fingerprint, sequence, number in self._connection.execute(
+                f"SELECT key, fingerprint, entry_sequence, hold_id FROM idempotency WHERE key IN ({marks})",
+                some,
+            ):
+                self._replays[key] = Replay(fingerprint=fingerprint, entry_sequence=sequence, hold_id=number)
+
+    def replay(self, key: str) -> Replay | None:
+        """Return what the idempotency key was used for, or None."""
+        if key not in self._replays:
+            self._fetch_replays([key])
+        return self._replays[key]
+
+    def _dimension_id(self, dimension: Dimension) -> int:
+        found = self._dimensions.get(dimension)
+        if found is None:
+            row = self._connection.execute(
+                "SELECT dimension_id FROM dimension WHERE provider = ? AND model = ? AND agent_id = ? AND user_id = ? "
+                "AND project = ? AND api_key_id = ? AND operation = ? AND notional = ?",
+                dimension_values(dimension),
+            ).fetchone()
+            if row is None:
+                found = self._next_id("dimension")
+                self._new_dimensions.append((found, *dimension_values(dimension)))
+            else:
+                (found,) = row
+            self._dimensions[dimension] = found
+            self._dimensions_by_id[found] = dimension
+        return found
+
+    def _dimension(self, dimension_id: int) -> Dimension:
+        found = self._dimensions_by_id.get(dimension_id)
+        if found is None:
+            found = dimension_from_row(
+                self._connection.execute(
+                    f"SELECT {DIMENSION_COLUMNS} FROM dimension WHERE dimension_id = ?",
+                    (dimension_id,),
+                ).fetchone()
+            )
+            self._dimensions[found] = dimension_id
+            self._dimensions_by_id[dimension_id] = found
+        return found
+
+    def budgets(self) -> list[BudgetRow]:
+        """Return every budget."""
+        if self._budgets is None:
+            rows = self._connection.execute(
+                "SELECT budget_id, name, revision, definition, set_us, entries_until_us FROM budget ORDER BY budget_id"
+            )
+            self._budgets = [BudgetRow(*row) for row in rows]
+        return self._budgets
+
+    def period(self, budget: BudgetRow, scope_value: str, period_key: str) -> PeriodRow | None:
+        """Return the period row, or None where there is none yet."""
+        found = self._periods.get((budget.budget_id, budget.revision, scope_value, period_key))
+        if found is None:
+            rows = self._read_periods(
+                "budget_id = ? AND revision = ? AND scope_value = ? AND period_key = ?",
+                (budget.budget_id, budget.revision, scope_value, period_key),
+            )
+            found = rows[0] if rows else None
+        return found
+
+    def period_by_id(self, period_id: int) -> PeriodRow:
+        """Return a period row that exists."""
+        return self._periods_by_id.get(period_id) or self._read_periods("period_id = ?", (period_id,))[0]
+
+    def _read_periods(self, where: str, values: tuple[object, ...]) -> list[PeriodRow]:
+        rows = self._connection.execute(
+            "SELECT period_id, budget_id, revision, scope_value, period_key, start_us, end_us, limit_pico, held_pico, "
+            f"spent_pico, unpriced_calls, overflowed FROM budget_period WHERE {where}",  # our own literals
+            values,
+        ).fetchall()
+        return [self._periods_by_id.get(row[0]) or self._keep_period(self._period_from(row)) for row in rows]
+
+    def _period_from(self, row: tuple[Any, ...]) -> PeriodRow:
+        crossed = self._connection.execute("SELECT threshold_percent FROM crossing WHERE period_id = ?", (row[0],))
+        percents = frozenset(percent for (percent,) in crossed)
+        found = PeriodRow(*row)
+        found.crossed_percents = percents
+        return found
+
+    def _keep_period(self, row: PeriodRow) -> PeriodRow:
+        self._periods[row.budget_id, row.revision, row.scope_value, row.period_key] = row
+        self._periods_by_id[row.period_id] = row
+        return row
+
+    def _fetch_holds(self, numbers: Sequence[int]) -> None:
+        for start in range(0, len(numbers), _LOOKUP_ROWS):
+            some = numbers[start : start + _LOOKUP_ROWS]
+            self._read_holds(f"hold_id IN ({','.join('?' * len(some))})", some)
+
+    def _read_holds(self, where: str, values: Sequence[object]) -> list[HoldRow]:
+        rows = self._connection.execute(
+            "SELECT hold_id, state, amount_pico, expected_pico, dimension_id, at_us, expires_us, detail, "
+            f"entry_sequence, (SELECT group_concat(period_id) FROM hold_scope WHERE hold_scope.hold_id = hold.hold_id) "
+            f"FROM hold WHERE {where}",
+            values,
+        ).fetchall()
+        return [self._holds.get(row[0]) or self._keep_hold(row) for row in rows]
+
+    def _keep_hold(self, row: tuple[Any, ...]) -> HoldRow:
+        number, state, amount, expected, dimension_id, at_us, expires_us, detail, sequence, periods = row
+        self._holds[number] = HoldRow(
+            hold_id=number,
+            state=state,
+            amount_pico=amount,
+            expected_pico=expected,
+            dimension=self._dimension(dimension_id),
+            at_us=at_us,
+            expires_us=expires_us,
+            detail=json.loads(detail) if detail else {},
+            period_ids=tuple(int(period) for period in periods.split(",")) if periods else (),
+            entry_sequence=sequence,
+        )
+        return self._holds[number]
+
+    def hold(self, hold_id: int) -> HoldRow | None:
+        """Return a hold, or None."""
+        if hold_id not in self._holds:
+            self._fetch_holds([hold_id])
+        return self._holds.get(hold_id)

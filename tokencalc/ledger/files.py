@@ -1,0 +1,129 @@
+"""The ledger's file: where it may live, how it is made, who else may write to it now.
+
+A write-ahead log needs shared memory between the processes that use it, which
+network file systems do not give: there the ledger is refused rather than lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tokencalc.errors import LedgerCorrupt, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MEMORY = ":memory:"
+"""The path that names a ledger in memory."""
+
+_SQLITE_HEADER = b"SQLite format 3\x00"
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "afpfs",
+        "afs",
+        "ceph",
+        "cifs",
+        "fuse.sshfs",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+        "webdav",
+    }
+)
+
+
+def prepare_file(path: Path) -> None:
+    """Make the folder (0700) and the file (0600) if they are not there; refuse what is no ledger.
+
+    A folder that we make gets a ``.gitignore``, so that nobody commits a ledger
+    by accident. Raises LedgerUnavailable or LedgerCorrupt.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+            (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        _refuse_network(path)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with path.open("rb") as file:
+            header = file.read(len(_SQLITE_HEADER))
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"ledger {path}: cannot be opened ({error.strerror or error}); "
+            "give a path in a folder that you may write to",
+            ledger=str(path),
+        ) from error
+    if header and header != _SQLITE_HEADER:
+        raise LedgerCorrupt(
+            f"ledger {path}: the file is not an SQLite database; it was left as it is. Give another path",
+            ledger=str(path),
+        )
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds the path, or "unknown"."""
+    real = str(path.resolve())
+    best, kind = "", "unknown"
+    for partition in psutil.disk_partitions(all=True):
+        mount = partition.mountpoint.rstrip("/") + "/"
+        if len(mount) > len(best) and real.startswith(mount):
+            best, kind = mount, partition.fstype
+    return kind
+
+
+def _refuse_network(path: Path) -> None:
+    kind = file_system(path.parent)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise LedgerUnavailable(
+            f"ledger {path}: it lies on a network file system ({kind}), where processes cannot share "
+            "a write-ahead log; give a path on a local disk",
+            ledger=str(path),
+        )
+
+
+class WriteLock:
+    """One writer at a time among processes, first come first served by the kernel.
+
+    SQLite's own busy handler sleeps and retries, and starves the unlucky; an
+    advisory lock beside the file is handed on as soon as it is free, and is freed
+    by the kernel when its process is killed.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Lock beside the ledger at ``path``; None (a ledger in memory) needs no lock."""
+        self._path = None if path is None else path.with_name(path.name + "-lock")
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> None:
+        """Wait for the lock and take it."""
+        if self._path is None:
+            return
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the lock's file; the next use opens it again (a forked child needs one of its own)."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path, with ``~`` expanded."""
+    return Path(path).expanduser().absolute()

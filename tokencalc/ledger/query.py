@@ -1,0 +1,272 @@
+"""Reading the book: reports from rollups, entries, holds, crossings, excess.
+
+A report sums whole quarter-hours from the rollup and only the ends of its
+interval from entries, so that its cost hardly depends on how many entries there
+are. All sums are of integers, in two halves, because one sum may overflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.clock import instant_from_micros, micros_from_instant
+from tokencalc.errors import CallInvalid
+from tokencalc.ledger.codec import usage_from_text
+from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row, entry_from_row
+from tokencalc.ledger.schema import QUARTER_US
+from tokencalc.money import usd_from_pico
+from tokencalc.periods import zone_from
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from decimal import Decimal
+    from zoneinfo import ZoneInfo
+
+    from tokencalc.ledger.records import Dimension, Entry
+    from tokencalc.ledger.sqlite import SqliteStore
+
+TIME_KEYS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
+GROUP_KEYS = (*DIMENSION_KEYS, "notional", *TIME_KEYS)
+"""What a report can group and filter by."""
+
+_PAGE_ROWS = 500
+_FIGURES = 8
+_FOREVER_QUARTER = 2**40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One group's sums; the group's keys can be read as attributes too (``row.model``).
+
+    ``cost_pico`` sums what has a price; ``unpriced_calls`` counts charges that
+    have none, or not for every meter. Tokens: totals include their parts.
+    """
+
+    key: Mapping[str, str | bool | None] = field(default_factory=dict)
+    calls: int = 0
+    unpriced_calls: int = 0
+    cost_pico: int = 0
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """The sum of what has a price, in dollars."""
+        return usd_from_pico(self.cost_pico)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a key of the group."""
+        if name in self.key:
+            return self.key[name]
+        raise AttributeError(f"no figure or key {name!r} in this report; keys: {', '.join(self.key) or 'none'}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Rows in descending cost, and their total."""
+
+    group_by: tuple[str, ...]
+    rows: tuple[ReportRow, ...]
+    total: ReportRow
+    since: datetime | None
+    until: datetime | None
+    timezone: str
+
+    @property
+    def unpriced_calls(self) -> int:
+        """Charges without a full price, over all rows."""
+        return self.total.unpriced_calls
+
+
+def report(
+    store: SqliteStore,
+    *,
+    group_by: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    where: Mapping[str, str | bool | None] | None = None,
+    timezone: str = "UTC",
+) -> Report:
+    """Sum what was booked in ``[since, until)`` by the given keys; CallInvalid names an unknown key."""
+    keys = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+    wanted = dict(where or {})
+    for key in (*keys, *wanted):
+        if key not in GROUP_KEYS or (key in wanted and key in TIME_KEYS):
+            raise CallInvalid(
+                f"report key: expected one of {', '.join(GROUP_KEYS)}, found {key!r:.60}", path="group_by", found=key
+            )
+    zone = zone_from(timezone)
+    sums: dict[tuple[object, ...], list[int]] = {}
+    with store.reading() as connection:
+        dimensions = _dimensions(connection)
+        for quarter, dimension_id, figures in _figures(
+            connection, since, until, timed=not TIME_KEYS.keys().isdisjoint(keys)
+        ):
+            dimension = dimensions[dimension_id]
+            if any((getattr(dimension, key) or None) != (value or None) for key, value in wanted.items()):
+                continue
+            group = tuple(_key_value(key, dimension, quarter, zone) for key in keys)
+            row = sums.setdefault(group, [0] * _FIGURES)
+            for index in range(_FIGURES):
+                row[index] += figures[index]
+    rows = [_row(dict(zip(keys, group, strict=True)), figures) for group, figures in sums.items()]
+    rows.sort(key=lambda row: (-row.cost_pico, -row.calls, [str(value or "") for value in row.key.values()]))
+    total = _row({}, [sum(column) for column in zip(*sums.values(), strict=True)] or [0] * _FIGURES)
+    return Report(group_by=keys, rows=tuple(rows), total=total, since=since, until=until, timezone=timezone)
+
+
+def _row(key: dict[str, Any], figures: Sequence[int]) -> ReportRow:
+    calls, unpriced, cost, tokens_in, read, write, tokens_out, reasoning = figures
+    return ReportRow(
+        key=key,
+        calls=calls,
+        unpriced_calls=unpriced,
+        cost_pico=cost,
+        input_tokens=tokens_in,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=tokens_out,
+        reasoning_tokens=reasoning,
+    )
+
+
+def _key_value(key: str, dimension: Dimension, quarter: int, zone: ZoneInfo) -> str | bool | None:
+    if key in TIME_KEYS:
+        return instant_from_micros(quarter * QUARTER_US).astimezone(zone).strftime(TIME_KEYS[key])
+    value = getattr(dimension, key)
+    return value if isinstance(value, bool) else value or None
+
+
+def _dimensions(connection: sqlite3.Connection) -> dict[int, Dimension]:
+    rows = connection.execute(f"SELECT {DIMENSION_COLUMNS}, dimension_id FROM dimension")
+    return {row[8]: dimension_from_row(row) for row in rows}
+
+
+def _figures(
+    connection: sqlite3.Connection, since: datetime | None, until: datetime | None, *, timed: bool
+) -> Iterator[tuple[int, int, Sequence[int]]]:
+    """Yield (quarter, dimension id, figures): whole quarters from the rollup, the interval's ends from entries."""
+    start_us = None if since is None else micros_from_instant(since)
+    end_us = None if until is None else micros_from_instant(until)
+    first = -_FOREVER_QUARTER if start_us is None else -(-start_us // QUARTER_US)
+    last = _FOREVER_QUARTER if end_us is None else end_us // QUARTER_US
+    if first >= last:
+        # The interval lies inside one quarter-hour, or ends in the one after.
+        assert start_us is not None  # noqa: S101  # an open start is before every quarter; this tells mypy
+        assert end_us is not None  # noqa: S101
+        yield from _entry_figures(connection, start_us, end_us)
+        return
+    if start_us is not None:
+        yield from _entry_figures(connection, start_us, first * QUARTER_US)
+    if end_us is not None:
+        yield from _entry_figures(connection, last * QUARTER_US, end_us)
+    quarter = "quarter" if timed else "0"
+    for row in connection.execute(
+        f"SELECT {quarter}, dimension_id, sum(calls), sum(unpriced_calls), sum(cost_pico / 1000000), "
+        "sum(cost_pico % 1000000), sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), "
+        "sum(output_tokens), sum(reasoning_tokens) FROM rollup WHERE quarter >= ? AND quarter < ? GROUP BY 1, 2",
+        (first, last),
+    ):
+        yield row[0], row[1], (row[2], row[3], row[4] * 1_000_000 + row[5], *row[6:])
+
+
+def _entry_figures(
+    connection: sqlite3.Connection, start_us: int, end_us: int
+) -> Iterator[tuple[int, int, Sequence[int]]]:
+    for at_us, dimension_id, kind, amount, unpriced, usage_text in connection.execute(
+        "SELECT at_us, dimension_id, kind, amount_pico, unpriced, usage FROM entry "
+        "WHERE at_us >= ? AND at_us < ? AND kind <> 'budget'",
+        (start_us, end_us),
+    ):
+        tokens = (0, 0, 0, 0, 0)
+        if usage_text is not None:
+            usage = usage_from_text(usage_text)
+            tokens = (
+                usage.input_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_tokens,
+                usage.output_tokens,
+                usage.reasoning_tokens,
+            )
+        yield at_us // QUARTER_US, dimension_id, (int(kind == "charge"), unpriced, amount or 0, *tokens)
+
+
+def entries(
+    store: SqliteStore, *, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+) -> Iterator[Entry]:
+    """Yield entries of ``[since, until)``, the newest written first, in pages, without holding a lock between them."""
+    bounds = (
+        -(2**62) if since is None else micros_from_instant(since),
+        2**62 if until is None else micros_from_instant(until),
+    )
+    before, left = 2**62, limit
+    while left is None or left > 0:
+        page_rows = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)
+        with store.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {ENTRY_COLUMNS} FROM entry WHERE sequence < ? AND at_us >= ? AND at_us < ? "
+                "AND kind <> 'budget' ORDER BY sequence DESC LIMIT ?",
+                (before, *bounds, page_rows),
+            ).fetchall()
+            found = [entry_from_row(row, _dimension(connection, row[1]), store.chain_id) for row in rows]
+        yield from found
+        if len(found) < page_rows:
+            return
+        before = found[-1].sequence
+        left = None if left is None else left - len(found)
+
+
+def _dimension(connection: sqlite3.Connection, dimension_id: int) -> Dimension:
+    return dimension_from_row(
+        connection.execute(
+            f"SELECT {DIMENSION_COLUMNS} FROM dimension WHERE dimension_id = ?", (dimension_id,)
+        ).fetchone()
+    )
+
+
+def crossings(connection: sqlite3.Connection, *, period_id: int | None = None) -> tuple[Crossing, ...]:
+    """Return crossings in the order in which they were written, of one period or of all."""
+    rows = connection.execute(
+        "SELECT budget.name, scope_value, period_key, threshold_percent, at_us, recorded_us, crossing.spent_pico, "
+        "crossing.limit_pico, in_open_period FROM crossing JOIN budget_period USING (period_id) "
+        "JOIN budget USING (budget_id) WHERE ? IS NULL OR period_id = ? ORDER BY crossing_id",
+        (period_id, period_id),
+    )
+    return tuple(
+        Crossing(
+            budget=name,
+            scope_value=value or None,
+            period_key=key,
+            threshold_percent=percent,
+            at=instant_from_micros(at_us),
+            recorded_at=instant_from_micros(recorded_us),
+            spent_pico=spent,
+            limit_pico=limit,
+            in_open_period=bool(in_open),
+        )
+        for name, value, key, percent, at_us, recorded_us, spent, limit, in_open in rows
+    )
+
+
+def excess(connection: sqlite3.Connection, period_id: int, chain_id: str) -> tuple[ExcessItem, ...]:
+    """Return the facts that took one period above its limit, in the order in which they were written."""
+    rows = connection.execute(
+        "SELECT reason, amount_pico, at_us, entry_sequence FROM excess WHERE period_id = ? ORDER BY excess_id",
+        (period_id,),
+    )
+    return tuple(
+        ExcessItem(
+            reason=reason,
+            amount_pico=amount,
+            at=instant_from_micros(at_us),
+            entry_id=None if sequence is None else entry_id(chain_id, sequence),
+        )
+        for reason, amount, at_us, sequence in rows
+    )

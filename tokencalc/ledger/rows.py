@@ -1,0 +1,139 @@
+"""Between table rows and records: entries, holds and dimensions of the SQLite store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from tokencalc.clock import instant_from_micros
+from tokencalc.ledger.codec import lines_from_text, usage_from_text
+from tokencalc.ledger.records import Dimension, Entry, EntryDraft, entry_id, hold_id
+from tokencalc.usage import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokencalc.ledger.records import AmountSource, EntryKind
+
+DIMENSION_COLUMNS = "provider, model, agent_id, user_id, project, api_key_id, operation, notional"
+ENTRY_COLUMNS = (
+    "sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced, "
+    "usage, lines, detail, digest"
+)
+"""In the order in which `entry_from_row` reads them."""
+
+
+def dimension_from_row(row: Sequence[Any]) -> Dimension:
+    """Make a dimension of the eight columns of `DIMENSION_COLUMNS`."""
+    return Dimension(
+        provider=row[0],
+        model=row[1],
+        agent_id=row[2],
+        user_id=row[3],
+        project=row[4],
+        api_key_id=row[5],
+        operation=row[6],
+        notional=bool(row[7]),
+    )
+
+
+def dimension_values(dimension: Dimension) -> tuple[object, ...]:
+    """Return the dimension as the eight columns of `DIMENSION_COLUMNS`."""
+    return (
+        dimension.provider,
+        dimension.model,
+        dimension.agent_id,
+        dimension.user_id,
+        dimension.project,
+        dimension.api_key_id,
+        dimension.operation,
+        int(dimension.notional),
+    )
+
+
+def entry_detail(draft: EntryDraft) -> dict[str, object]:
+    """Return what an entry says beyond its columns; only what is there takes room."""
+    said: dict[str, object] = {
+        "tags": dict(draft.tags),
+        "unpriced": list(draft.unpriced),
+        "notes": list(draft.notes),
+        "budgets": list(draft.budgets),
+        "run": draft.run,
+        "hold": draft.hold_id,
+        "corrects": draft.corrects,
+        "requested_model": draft.requested_model,
+        "source": draft.source,
+        "key": draft.idempotency_key,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> Entry:
+    """Make the public record of an entry from the columns of `ENTRY_COLUMNS`."""
+    sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, _, usage, lines, detail, digest = (
+        row
+    )
+    said: dict[str, Any] = json.loads(detail) if detail else {}
+    draft = EntryDraft(
+        kind=cast("EntryKind", kind),
+        at_us=at_us,
+        dimension=dimension,
+        amount_pico=amount_pico,
+        amount_source=cast("AmountSource | None", amount_source),
+        caller_pico=caller_pico,
+        usage=usage_from_text(usage) if usage else None,
+        lines=lines_from_text(lines) if lines else (),
+        unpriced=tuple(Meter(meter) for meter in said.get("unpriced", ())),
+        tags=said.get("tags", {}),
+        hold_id=said.get("hold"),
+        corrects=said.get("corrects"),
+        budgets=tuple(said.get("budgets", ())),
+        run=said.get("run", ""),
+        requested_model=said.get("requested_model"),
+        source=said.get("source"),
+        notes=tuple(said.get("notes", ())),
+        idempotency_key=said.get("key"),
+    )
+    return entry_from_draft(draft, sequence, digest, recorded_us=recorded_us, chain_id=chain_id)
+
+
+def entry_from_draft(draft: EntryDraft, sequence: int, digest: bytes, *, recorded_us: int, chain_id: str) -> Entry:
+    """Make the public record of a draft that has its place in the chain."""
+    dimension = draft.dimension
+    return Entry(
+        entry_id=entry_id(chain_id, sequence),
+        sequence=sequence,
+        kind=draft.kind,
+        at=instant_from_micros(draft.at_us),
+        recorded_at=instant_from_micros(recorded_us),
+        provider=dimension.provider or None,
+        model=dimension.model,
+        requested_model=draft.requested_model,
+        usage=draft.usage,
+        amount_pico=draft.amount_pico,
+        amount_source=draft.amount_source,
+        caller_pico=draft.caller_pico,
+        lines=draft.lines,
+        unpriced=draft.unpriced,
+        notes=draft.notes,
+        agent_id=dimension.agent_id or None,
+        user_id=dimension.user_id or None,
+        project=dimension.project or None,
+        api_key_id=dimension.api_key_id or None,
+        operation=dimension.operation or None,
+        tags=draft.tags,
+        run=draft.run or None,
+        notional=dimension.notional,
+        hold_id=hold_id(chain_id, draft.hold_id) if draft.hold_id else None,
+        corrects=entry_id(chain_id, draft.corrects) if draft.corrects else None,
+        source=draft.source,
+        idempotency_key=draft.idempotency_key,
+        digest=digest.hex(),
+    )
+
+
+def is_unpriced(draft: EntryDraft) -> bool:
+    """Whether an entry counts as an unpriced call: a charge without an amount, or with meters left out."""
+    return draft.kind == "charge" and (
+        draft.amount_pico is None or (bool(draft.unpriced) and draft.amount_source == "priced")
+    )

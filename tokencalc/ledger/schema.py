@@ -1,0 +1,91 @@
+"""The tables of an SQLite ledger, as numbered migrations.
+
+A migration and the row that records it are committed together. ``user_version``
+holds the number of the last one; a file with a higher number was written by a
+newer tokencalc and is refused.
+
+Money columns are 64-bit whole pico-dollars, times whole microseconds since 1970
+in UTC. ``dimension`` stores each combination of whom-and-what once; ``rollup``
+sums quarter-hours by dimension, because every zone's hours and days are made of
+quarter-hours.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x746B6363
+"""Marks the file as a tokencalc ledger ("tkcc")."""
+
+_FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE migration (
+    version INTEGER PRIMARY KEY, applied_us INTEGER NOT NULL, description TEXT NOT NULL
+) STRICT;
+CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), last_us INTEGER NOT NULL) STRICT;
+CREATE TABLE dimension (
+    dimension_id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL, model TEXT NOT NULL, agent_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    project TEXT NOT NULL, api_key_id TEXT NOT NULL, operation TEXT NOT NULL, notional INTEGER NOT NULL,
+    UNIQUE (provider, model, agent_id, user_id, project, api_key_id, operation, notional)
+) STRICT;
+CREATE TABLE budget (
+    budget_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
+    definition TEXT NOT NULL, set_us INTEGER NOT NULL, entries_until_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE budget_period (
+    period_id INTEGER PRIMARY KEY, budget_id INTEGER NOT NULL, revision INTEGER NOT NULL,
+    scope_value TEXT NOT NULL, period_key TEXT NOT NULL, start_us INTEGER, end_us INTEGER,
+    limit_pico INTEGER NOT NULL, held_pico INTEGER NOT NULL, spent_pico INTEGER NOT NULL,
+    unpriced_calls INTEGER NOT NULL, overflowed INTEGER NOT NULL,
+    UNIQUE (budget_id, revision, scope_value, period_key)
+) STRICT;
+CREATE TABLE hold (
+    hold_id INTEGER PRIMARY KEY, state TEXT NOT NULL, amount_pico INTEGER NOT NULL, expected_pico INTEGER NOT NULL,
+    dimension_id INTEGER NOT NULL, at_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,
+    detail TEXT, entry_sequence INTEGER
+) STRICT;
+CREATE INDEX hold_open ON hold (expires_us) WHERE state = 'open';
+CREATE TABLE hold_scope (
+    hold_id INTEGER NOT NULL, period_id INTEGER NOT NULL, PRIMARY KEY (hold_id, period_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hold_scope_period ON hold_scope (period_id);
+CREATE TABLE hold_event (
+    event_id INTEGER PRIMARY KEY, hold_id INTEGER NOT NULL, kind TEXT NOT NULL,
+    at_us INTEGER NOT NULL, amount_pico INTEGER NOT NULL
+) STRICT;
+CREATE TABLE entry (
+    sequence INTEGER PRIMARY KEY, dimension_id INTEGER NOT NULL, kind TEXT NOT NULL,
+    at_us INTEGER NOT NULL, recorded_us INTEGER NOT NULL,
+    amount_pico INTEGER, amount_source TEXT, caller_pico INTEGER, unpriced INTEGER NOT NULL,
+    usage TEXT, lines TEXT, detail TEXT, digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX entry_at ON entry (at_us);
+CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, entry_sequence INTEGER, hold_id INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rollup (
+    quarter INTEGER NOT NULL, dimension_id INTEGER NOT NULL,
+    calls INTEGER NOT NULL, unpriced_calls INTEGER NOT NULL, cost_pico INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+    PRIMARY KEY (quarter, dimension_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE crossing (
+    crossing_id INTEGER PRIMARY KEY, period_id INTEGER NOT NULL, threshold_percent INTEGER NOT NULL,
+    at_us INTEGER NOT NULL, recorded_us INTEGER NOT NULL, spent_pico INTEGER NOT NULL, limit_pico INTEGER NOT NULL,
+    in_open_period INTEGER NOT NULL, UNIQUE (period_id, threshold_percent)
+) STRICT;
+CREATE TABLE excess (
+    excess_id INTEGER PRIMARY KEY, period_id INTEGER NOT NULL, reason TEXT NOT NULL,
+    amount_pico INTEGER NOT NULL, at_us INTEGER NOT NULL, entry_sequence INTEGER
+) STRICT;
+CREATE INDEX excess_period ON excess (period_id);
+"""
+
+MIGRATIONS: tuple[tuple[int, str, str], ...] = ((1, "the first tables", _FIRST),)
+"""(version, description, statements) in order."""
+
+SCHEMA_VERSION = MIGRATIONS[-1][0]
+"""The newest version that this tokencalc reads and writes."""
+
+QUARTER_US = 15 * 60 * 1_000_000
+"""Microseconds in the quarter-hour that rollups sum."""

@@ -1,0 +1,312 @@
+"""The ledger in one SQLite file (or in memory): WAL, one writing connection, one reading connection.
+
+``synchronous=FULL`` by default, so that what was acknowledged survives a power
+cut; ``durability="normal"`` (by name only) survives a killed process but not a
+power cut. Processes that share the file take turns through `WriteLock`. Before a
+fork the connections are closed, because a child that closes an inherited one
+would take the parent's write-ahead log away.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from tokencalc.clock import micros_from_instant
+from tokencalc.errors import LedgerClosed, LedgerCorrupt, LedgerUnavailable, LedgerVersionUnsupported, TokencalcError
+from tokencalc.ledger.chain import first_digest
+from tokencalc.ledger.files import MEMORY, WriteLock, absolute, prepare_file
+from tokencalc.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from tokencalc.ledger.transaction import SqliteTransaction
+from tokencalc.ledger.writer import GroupWriter, InterruptedAfterCommit, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tokencalc.clock import Clock
+    from tokencalc.ledger.store import Step
+
+Durability = Literal["full", "normal"]
+_BUSY_TIMEOUT_MS = 30_000
+
+
+class SqliteStore:
+    """One open ledger. `writer` runs steps; `reading` lends a connection for queries."""
+
+    def __init__(self, path: str | os.PathLike[str], *, clock: Clock, durability: Durability = "full") -> None:
+        """Open the ledger at ``path`` (made if missing), or one in memory for ``":memory:"``."""
+        self.path = None if str(path) == MEMORY else absolute(path)
+        self.name = MEMORY if self.path is None else str(self.path)
+        self._clock = clock
+        self._synchronous = "FULL" if durability == "full" else "NORMAL"
+        self._closed = False
+        self._forked_from_memory = False
+        self._writing: sqlite3.Connection | None = None
+        self._reading: sqlite3.Connection | None = None
+        self._lock = WriteLock(self.path)
+        self._gate = threading.Lock()
+        self._reading_gate = threading.Lock()
+        self.writer = GroupWriter(self._run_batch)
+        if self.path is not None:
+            prepare_file(self.path)
+        with self._gate:
+            connection = self._open_writing()
+        self.chain_id = str(self._meta(connection, "chain_id"))
+        _STORES.add(self)
+
+    def close(self) -> None:
+        """Finish what waits, and close the files; a second close does nothing."""
+        if self._closed:
+            return
+        self.writer.close()
+        with self._gate, self._reading_gate:
+            self._closed = True
+            self._close_connections()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that sees everything that was acknowledged; errors come as errors of our tree."""
+        if self.path is None:  # in memory there is one connection, and writers must wait meanwhile
+            with self._gate, self._translated():
+                yield self._open_writing()
+            return
+        with self._reading_gate, self._translated():
+            if self._closed:
+                raise _closed_error()
+            if self._reading is None:
+                self._reading = self._connect()
+                self._reading.execute("PRAGMA query_only = ON")
+            yield self._reading
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the ledger's file with its write-ahead log, or of the pages in memory."""
+        if self.path is not None:
+            parts = (self.path, self.path.with_name(self.path.name + "-wal"))
+            return sum(part.stat().st_size for part in parts if part.exists())
+        with self.reading() as connection:
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        return int(pages * page_bytes)
+
+    # batches
+
+    def _run_batch(self, steps: Sequence[Step[Any]]) -> list[Outcome]:
+        with self._gate, self._translated():
+            connection = self._open_writing()
+            with self._lock:
+                return self._run_locked(connection, steps)
+
+    def _run_locked(self, connection: sqlite3.Connection, steps: Sequence[Step[Any]]) -> list[Outcome]:
+        transaction = self._transaction
+        outcomes: list[Outcome] = []
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            keys = [key for step in steps for key in step.idempotency_keys]
+            holds = [number for step in steps for number in step.hold_ids]
+            transaction.begin(micros_from_instant(self._clock.now()), keys, holds)
+            for step in steps:
+                try:
+                    outcomes.append(Outcome(step.run(transaction)))
+                except TokencalcError as refusal:
+                    outcomes.append(Outcome(error=refusal))
+            transaction.flush()
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if not connection.in_transaction and isinstance(error, KeyboardInterrupt) and len(outcomes) == len(steps):
+                transaction.committed()
+                raise InterruptedAfterCommit(outcomes) from None
+            transaction.abandon()
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+        transaction.committed()
+        return outcomes
+
+    # connections
+
+    def _open_writing(self) -> sqlite3.Connection:
+        if self._closed:
+            raise _closed_error()
+        if self._forked_from_memory:
+            raise LedgerUnavailable(
+                "ledger :memory: does not cross a fork; open a file, or open the engine in the child", ledger=MEMORY
+            )
+        if self._writing is None:
+            with self._translated():
+                connection = self._connect()
+                with self._lock:
+                    self._migrate(connection)
+                chain_id = str(self._meta(connection, "chain_id"))
+                self._transaction = SqliteTransaction(connection, chain_id, self.name)
+                self._writing = connection
+        return self._writing
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            MEMORY if self.path is None else self.path,
+            timeout=_BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+        try:
+            self._set_up(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        self._refuse_foreign(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        if self._synchronous == "FULL":
+            # On macOS an ordinary fsync leaves data in the drive's cache; elsewhere this changes nothing.
+            connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+    def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application == APPLICATION_ID and version > SCHEMA_VERSION:
+            raise LedgerVersionUnsupported(
+                f"ledger {self.name}: it has schema version {version}, this tokencalc reads up to {SCHEMA_VERSION}; "
+                "upgrade tokencalc, or give another path. The file was left as it is",
+                ledger=self.name,
+                found_version=version,
+                supported_version=SCHEMA_VERSION,
+            )
+        if tables and application != APPLICATION_ID:
+            raise LedgerCorrupt(
+                f"ledger {self.name}: the database belongs to another program (application id {application:#x}); "
+                "it was left as it is. Give another path",
+                ledger=self.name,
+            )
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring the tables up to date; each migration is committed together with its record."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == SCHEMA_VERSION:
+            return
+        now_us = micros_from_instant(self._clock.now())
+        for number, description, statements in MIGRATIONS:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version < number:
+                    for statement in statements.split(";"):
+                        connection.execute(statement)
+                    if number == 1:
+                        _first_rows(connection)
+                    connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, now_us, description))
+                    connection.execute(f"PRAGMA user_version = {number}")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def _meta(self, connection: sqlite3.Connection, key: str) -> str:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise LedgerCorrupt(f"ledger {self.name}: its {key} is missing; restore a backup", ledger=self.name)
+        return str(row[0])
+
+    def _close_connections(self) -> None:
+        for connection in (self._reading, self._writing):
+            if connection is not None:
+                connection.close()
+        self._reading = self._writing = None
+        self._lock.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._raise_ours(error)
+        except OSError as error:
+            raise LedgerUnavailable(f"ledger {self.name}: {error.strerror or error}", ledger=self.name) from error
+
+    def _raise_ours(self, error: sqlite3.Error) -> NoReturn:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise LedgerCorrupt(
+                f"ledger {self.name}: {error}; it was left as it is. Restore a backup or give another path",
+                ledger=self.name,
+            ) from error
+        advice = _ADVICE.get(code, "nothing was written by this call; see `tokencalc doctor`")
+        raise LedgerUnavailable(f"ledger {self.name}: {error}; {advice}", ledger=self.name) from error
+
+    # fork
+
+    def before_fork(self) -> None:
+        """Take every lock and close the connections, so that nothing half done is inherited."""
+        self._gate.acquire()
+        self._reading_gate.acquire()
+        if self.path is not None:
+            self._close_connections()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the connections open again at the next use."""
+        self._reading_gate.release()
+        self._gate.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start with own locks, an empty queue and no connection."""
+        self._gate = threading.Lock()
+        self._reading_gate = threading.Lock()
+        self._forked_from_memory = self.path is None
+        self.writer.reset()
+
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space; what was acknowledged is safe, this call wrote nothing",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only: give a path that you may write to",
+    sqlite3.SQLITE_CANTOPEN: "give a path in a folder that exists and that you may write to",
+    sqlite3.SQLITE_BUSY: "another program holds the database's lock: find it, or try again",
+    sqlite3.SQLITE_IOERR: "the disk answered with an error; what was acknowledged before is safe",
+}
+
+
+def _closed_error() -> LedgerClosed:
+    return LedgerClosed("the ledger was closed; open the engine again to go on")
+
+
+def _first_rows(connection: sqlite3.Connection) -> None:
+    chain_id = secrets.token_hex(4)
+    connection.execute("INSERT INTO meta VALUES ('chain_id', ?)", (chain_id,))
+    connection.execute("INSERT INTO meta VALUES ('first_digest', ?)", (first_digest(chain_id).hex(),))
+    connection.execute("INSERT INTO clock VALUES (1, 0)")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+_STORES: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_forking: list[SqliteStore] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = sorted(_STORES, key=id)
+    for store in _forking:
+        store.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for store in reversed(_forking):
+        store.after_fork_in_parent()
+    _forking.clear()
+
+
+def _after_fork_in_child() -> None:
+    for store in _forking:
+        store.after_fork_in_child()
+    _forking.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,236 @@
+"""Group commit: many callers' steps, one transaction, one fsync.
+
+Callers queue a step and one of them, the *leader*, runs all waiting steps in one
+transaction; the others sleep until their answer is there. When its own step is
+answered and others wait, it hands the lead to the longest waiting caller. A
+leader costs no thread switch where one caller is alone, which is why there is no
+writer thread for blocking callers; asyncio callers, who may not block, are led
+by one background thread that starts with the first of them.
+
+A step's refusal (an error of our tree) is its own answer. Any other error rolls
+the batch back, and its steps are run again one by one, so that one bad step
+cannot take others with it. A step that was cancelled before it started is dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from tokencalc.errors import LedgerClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokencalc.ledger.store import Step
+
+Result = TypeVar("Result")
+
+_BATCH_STEPS = 1_000
+"""Steps in one transaction at most; more would make the first caller wait for the last one's rows."""
+
+
+class Outcome:
+    """What became of one step: a value, or an error to raise."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Keep one of the two."""
+        self.value = value
+        self.error = error
+
+    def get(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class InterruptedAfterCommit(BaseException):  # as KeyboardInterrupt is, so that no handler takes it for an error
+    """The leading thread was interrupted when the batch was committed already; carries the outcomes."""
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep what the callers are to be told."""
+        super().__init__()
+        self.outcomes = outcomes
+
+
+class RunBatch(Protocol):
+    """Runs steps in one committed transaction, or raises with nothing written."""
+
+    def __call__(self, steps: Sequence[Step[Any]], /) -> list[Outcome]:
+        """Return one outcome for each step, in order."""
+
+
+class Ticket:
+    """One queued step and the place where its outcome arrives."""
+
+    __slots__ = ("_arrived", "cancelled", "on_outcome", "outcome", "step")
+
+    def __init__(self, step: Step[Any], on_outcome: Callable[[Ticket], None] | None = None) -> None:
+        """Wait for an outcome by `wait`, or be told by ``on_outcome`` (called on the leader's thread)."""
+        self.step = step
+        self.outcome: Outcome | None = None
+        self.cancelled = False
+        self.on_outcome = on_outcome
+        self._arrived = threading.Lock()
+        self._arrived.acquire()
+
+    def wait(self) -> None:
+        """Sleep until woken: with an outcome, or with the lead."""
+        self._arrived.acquire()
+
+    def wake(self) -> None:
+        """Wake whoever waits."""
+        self._arrived.release()
+
+    def answer(self, outcome: Outcome) -> None:
+        """Deliver the outcome."""
+        self.outcome = outcome
+        if self.on_outcome is None:
+            self.wake()
+        else:
+            self.on_outcome(self)
+
+
+class GroupWriter:
+    """Queues steps and runs them in batches; safe for any number of threads."""
+
+    def __init__(self, run_batch: RunBatch) -> None:
+        """Run batches by ``run_batch``."""
+        self._run_batch = run_batch
+        self._closed = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with an empty queue and new locks: at birth, and in a forked child."""
+        self._mutex = threading.Lock()
+        self._queue: deque[Ticket] = deque()
+        self._leading = False
+        self._thread: threading.Thread | None = None
+        self._leads: SimpleQueue[bool] = SimpleQueue()
+
+    def close(self) -> None:
+        """Refuse further steps; those that wait are still run by whoever leads."""
+        with self._mutex:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._leads.put(False)
+            thread.join()
+
+    def run(self, step: Step[Result]) -> Result:
+        """Run one step and return its value after the commit; raises what the step refused with."""
+        ticket = Ticket(step)
+        if not self._enqueue([ticket]):
+            ticket.wait()
+        if ticket.outcome is None:
+            self._lead(ticket)
+        assert ticket.outcome is not None  # noqa: S101  # the lead ends only with an outcome; this tells mypy
+        return ticket.outcome.get()  # type: ignore[no-any-return]
+
+    def run_many(self, steps: Sequence[Step[Result]]) -> list[Outcome]:
+        """Run many steps in as few transactions as they fit in; one outcome each, in order."""
+        tickets = [Ticket(step) for step in steps]
+        if not tickets:
+            return []
+        lead = self._enqueue(tickets)
+        for ticket in tickets:
+            if not lead:
+                ticket.wait()
+            if ticket.outcome is None:
+                self._lead(tickets[-1])
+                lead = True
+        return [ticket.outcome or Outcome() for ticket in tickets]
+
+    def post(self, step: Step[Any], on_outcome: Callable[[Ticket], None]) -> Ticket:
+        """Queue a step without waiting; ``on_outcome`` is called on another thread. For asyncio and finalizers."""
+        ticket = Ticket(step, on_outcome)
+        if self._enqueue([ticket]):
+            self._lead_in_background()
+        return ticket
+
+    def _enqueue(self, tickets: list[Ticket]) -> bool:
+        """Queue the tickets; True gives the lead to the caller."""
+        with self._mutex:
+            if self._closed:
+                raise LedgerClosed("the ledger was closed; open the engine again to go on")
+            self._queue.extend(tickets)
+            if self._leading:
+                return False
+            self._leading = True
+            return True
+
+    def _lead_in_background(self) -> None:
+        with self._mutex:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._background, name="tokencalc-writer", daemon=True)
+                self._thread.start()
+        self._leads.put(True)
+
+    def _background(self) -> None:
+        leads = self._leads
+        while leads.get():
+            self._lead(None)
+
+    def _lead(self, own: Ticket | None) -> None:
+        """Run batches until the own ticket is answered (or the queue is empty), then pass the lead on."""
+        try:
+            while own is None or own.outcome is None:
+                batch = self._take()
+                if not batch:
+                    break
+                self._answer(batch, own)
+        finally:
+            self._pass_on()
+
+    def _take(self) -> list[Ticket]:
+        with self._mutex:
+            batch: list[Ticket] = []
+            while self._queue and len(batch) < _BATCH_STEPS:
+                ticket = self._queue.popleft()
+                if not ticket.cancelled:
+                    batch.append(ticket)
+            return batch
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            if not self._queue:
+                self._leading = False
+                return
+            waiting = next((ticket for ticket in self._queue if ticket.on_outcome is None), None)
+        if waiting is None:
+            self._lead_in_background()
+        else:
+            waiting.wake()
+
+    def _answer(self, batch: list[Ticket], own: Ticket | None) -> None:
+        try:
+            outcomes = self._run_batch([ticket.step for ticket in batch])
+        except Exception as error:  # noqa: BLE001  # bulk: it was rolled back; each caller gets it as their answer
+            outcomes = [Outcome(error=error)] if len(batch) == 1 else self._one_by_one(batch)
+        except InterruptedAfterCommit as interrupt:
+            _deliver(batch, interrupt.outcomes)
+            raise KeyboardInterrupt from None
+        except BaseException:  # bulk: an interrupt of the leading thread; the others' steps go back to the queue
+            with self._mutex:
+                self._queue.extendleft(ticket for ticket in reversed(batch) if ticket is not own)
+            raise
+        _deliver(batch, outcomes)
+
+    def _one_by_one(self, batch: list[Ticket]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for ticket in batch:
+            try:
+                outcomes += self._run_batch([ticket.step])
+            except Exception as error:  # noqa: BLE001  # bulk: the same, for a step alone
+                outcomes.append(Outcome(error=error))
+        return outcomes
+
+
+def _deliver(batch: list[Ticket], outcomes: Sequence[Outcome]) -> None:
+    for ticket, outcome in zip(batch, outcomes, strict=True):
+        ticket.answer(outcome)
