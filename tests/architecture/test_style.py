@@ -142,9 +142,10 @@ def silent_skips(tree: ast.Module) -> Iterator[Finding]:
 def vague_raises(tree: ast.Module) -> Iterator[Finding]:
     """Find pytest.raises and pytest.warns that do not say which text they expect."""
     for node in ast.walk(tree):
-        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr
-        if named in {"raises", "warns"} and not any(word.arg == "match" for word in node.keywords):
-            yield node.lineno, f"pytest.{named} without match"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            named = node.func.attr
+            if named in {"raises", "warns"} and not any(word.arg == "match" for word in node.keywords):
+                yield node.lineno, f"pytest.{named} without match"
 
 
 def test_no_module_is_longer_than_400_lines() -> None:
