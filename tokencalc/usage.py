@@ -54,6 +54,9 @@ class Meter(StrEnum):
     CODE_EXECUTION = "code_execution"
     REQUEST = "request"
 
+    # An enum hashes its name in Python code; a meter is looked up for every line of every cost.
+    __hash__ = str.__hash__
+
 
 CACHE_WRITE_METERS = frozenset(
     {Meter.CACHE_WRITE, Meter.CACHE_WRITE_5M, Meter.CACHE_WRITE_30M, Meter.CACHE_WRITE_1H, Meter.CACHE_WRITE_12H}

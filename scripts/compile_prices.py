@@ -1,0 +1,104 @@
+"""Check pricing/*.toml and compile them into the JSON tables that the package ships.
+
+Usage: ``python scripts/compile_prices.py`` writes ``tokencalc/pricing/tables/``;
+``--check`` writes nothing and ends with 1 where the tables are out of step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from tokencalc.errors import PriceTableInvalid
+from tokencalc.pricing.build import ProviderTable
+from tokencalc.pricing.loader import read_toml
+from tokencalc.pricing.schema import TableChecker, instant_of
+
+ROOT = Path(__file__).resolve().parents[1]
+EDITED = ROOT / "pricing"
+COMPILED = ROOT / "tokencalc" / "pricing" / "tables"
+
+# For people and for the import script; a price does not depend on them.
+_NOT_SHIPPED = {"differs_because"}
+
+
+def compiled(folder: Path = EDITED) -> dict[str, str]:
+    """Return the compiled text of every table by file name; PriceTableInvalid at the first fault."""
+    raws = [read_toml(path) for path in sorted(folder.glob("*.toml"))]
+    for path, raw in zip(sorted(folder.glob("*.toml")), raws, strict=True):
+        TableChecker(f"pricing/{path.name}", packaged=True).table(raw)
+        if raw["provider"] != path.stem:
+            raise PriceTableInvalid(
+                f"{path.name}: the provider is {raw['provider']!r}; the file must bear its name",
+                file=path.name,
+                path="provider",
+                found=raw["provider"],
+            )
+    texts = {f"{raw['provider']}.json": _text(_shipped(raw)) for raw in raws}
+    texts["index.json"] = _text(_index(raws))
+    return texts
+
+
+def _index(raws: list[dict[str, Any]]) -> dict[str, Any]:
+    names: dict[str, list[str]] = {}
+    for raw in raws:
+        table = ProviderTable(raw)
+        for name in (*table.names, *table.moving):
+            names.setdefault(name, []).append(table.provider)
+    checked = [
+        instant_of(card["checked_on"]).date() for raw in raws for model in raw["model"] for card in model["card"]
+    ]
+    return {
+        "checked_on": max(checked).isoformat(),
+        "providers": {raw["provider"]: raw.get("aliases", []) for raw in raws},
+        "names": {name: " ".join(owners) for name, owners in sorted(names.items())},
+    }
+
+
+def _shipped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shipped(item) for key, item in value.items() if key not in _NOT_SHIPPED}
+    if isinstance(value, list):
+        return [_shipped(item) for item in value]
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def main() -> int:
+    """Compile, or compare with what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; end with 1 where the tables are out of step"
+    )
+    arguments = parser.parse_args()
+    try:
+        texts = compiled()
+    except PriceTableInvalid as error:
+        print(error, file=sys.stderr)
+        return 1
+    stale = {path.name for path in COMPILED.glob("*.json")} - set(texts)
+    changed = [name for name, text in texts.items() if not _same(COMPILED / name, text)]
+    if not arguments.check:
+        COMPILED.mkdir(exist_ok=True)
+        for name in changed:
+            (COMPILED / name).write_text(texts[name], encoding="utf-8")
+        for name in stale:
+            (COMPILED / name).unlink()
+    for name in sorted({*changed, *stale}):
+        print(f"{'out of step' if arguments.check else 'written'}: {name}")
+    return 1 if arguments.check and (changed or stale) else 0
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

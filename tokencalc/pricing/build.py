@@ -1,0 +1,153 @@
+"""From a checked table to cards and facts, one model at a time, when somebody asks for it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.pricing.card import ModelFacts, Multiplier, Rate, RateCard, Tier, Variant
+from tokencalc.pricing.schema import UNITS, instant_of
+from tokencalc.usage import TOKEN_METERS, Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ProviderTable:
+    """One provider's part of one table: its names, and its models as they were written.
+
+    Cards are built when a model is first asked for: a program that uses one model
+    does not pay for three hundred.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        """Keep a table that passed the checker."""
+        self.provider: str = raw["provider"]
+        self.aliases: tuple[str, ...] = tuple(raw.get("aliases", ()))
+        self.families: tuple[str, ...] = tuple(raw.get("families", ()))
+        self.standard: Mapping[str, list[str]] = raw.get("standard", {})
+        self.means: Mapping[str, Mapping[str, Mapping[str, str]]] = raw.get("means", {})
+        self.priced_as: Mapping[str, str] = raw.get("priced_as", {})
+        self._sources: Mapping[str, str] = raw.get("sources", {})
+        self._models: dict[str, Mapping[str, Any]] = {model["id"]: model for model in raw["model"]}
+        self.names: dict[str, str] = {name: model for model in self._models for name in self._names_of(model)}
+        self.moving: dict[str, list[Mapping[str, Any]]] = {
+            item["name"]: item["target"] for item in raw.get("alias", ())
+        }
+        self._cards: dict[str, tuple[RateCard, ...]] = {}
+
+    def _names_of(self, model: str) -> tuple[str, ...]:
+        return (model, *self._models[model].get("aliases", ()))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The ids of all models, in the order of the file."""
+        return tuple(self._models)
+
+    def takes_dates(self, model: str) -> bool:
+        """Tell whether a dated suffix of this model is the same model."""
+        return bool(self._models[model].get("dated", False))
+
+    def says(self, model: str, key: str) -> bool:
+        """Tell whether the table states this fact of a model."""
+        return key in self._models[model]
+
+    def facts(self, model: str) -> ModelFacts:
+        """Return what the table knows about a model besides its price."""
+        raw = self._models[model]
+        moving = [name for name, targets in self.moving.items() if targets[-1]["model"] == model]
+        return ModelFacts(
+            provider=self.provider,
+            model=model,
+            aliases=(*raw.get("aliases", ()), *moving),
+            tokenizer=raw.get("tokenizer"),
+            encoding=raw.get("encoding"),
+            encoding_verified=raw.get("encoding_verified", False),
+            context_window_tokens=raw.get("context_window_tokens"),
+            output_limit_tokens=raw.get("output_limit_tokens"),
+            mode=raw.get("mode", "text"),
+        )
+
+    def inherit(self, below: ProviderTable) -> None:
+        """Take the provider's rules from the table below where this one, a user's own, does not state them."""
+        self.standard = self.standard or below.standard
+        self.means = self.means or below.means
+        self.priced_as = self.priced_as or below.priced_as
+        self.families = self.families or below.families
+
+    def cards(self, model: str) -> tuple[RateCard, ...]:
+        """Return the model's cards, oldest first."""
+        found = self._cards.get(model)
+        if found is None:
+            raw = self._models[model]["card"]
+            until = [card.get("effective_until") for card in raw]
+            for index, following in enumerate(raw[1:]):
+                until[index] = until[index] or following["effective_from"]
+            found = tuple(self._card(model, card, end) for card, end in zip(raw, until, strict=True))
+            self._cards[model] = found
+        return found
+
+    def _card(self, model: str, raw: Mapping[str, Any], end: object) -> RateCard:
+        start = instant_of(raw["effective_from"])
+        day = start.date().isoformat() if start == instant_of(start.date()) else start.isoformat()
+        source = raw.get("source", ())
+        merged = {**self.priced_as, **raw.get("priced_as", {})}
+        return RateCard(
+            card_id=f"{self.provider}/{model}@{day}",
+            provider=self.provider,
+            model=model,
+            effective_from=start,
+            effective_from_known=raw.get("effective_from_known", True),
+            effective_until=None if end is None else instant_of(end),
+            rates=_rates(raw["rates"]),
+            tiers=_tiers(raw.get("tiers", ())),
+            variants=tuple(_variant(item) for item in raw.get("variants", ())),
+            multipliers=tuple(_multiplier(item) for item in raw.get("multipliers", ())),
+            priced_as=MappingProxyType({Meter(meter): Meter(other) for meter, other in merged.items()}),
+            source=tuple(self._sources.get(item, item) for item in ([source] if isinstance(source, str) else source)),
+            checked_on=instant_of(raw.get("checked_on", raw["effective_from"])).date(),
+            note=raw.get("note"),
+        )
+
+
+def _rates(raw: Mapping[str, str]) -> Mapping[Meter, Rate]:
+    rates = {}
+    for key, price in raw.items():
+        meter, _, unit = key.rpartition("_per_")
+        rates[Meter(meter)] = Rate(usd=Decimal(price), per=UNITS[unit])
+    return MappingProxyType(rates)
+
+
+def _tiers(raw: list[Mapping[str, Any]]) -> tuple[Tier, ...]:
+    return tuple(
+        Tier(
+            min_input_tokens=tier["over_input_tokens"] + 1
+            if "over_input_tokens" in tier
+            else tier["from_input_tokens"],
+            rates=_rates(tier["rates"]),
+        )
+        for tier in raw
+    )
+
+
+def _variant(raw: Mapping[str, Any]) -> Variant:
+    start, end = raw.get("effective_from"), raw.get("effective_until")
+    return Variant(
+        when=tuple(sorted(raw["when"].items())),
+        rates=_rates(raw["rates"]),
+        tiers=_tiers(raw.get("tiers", ())),
+        unchanged=frozenset(Meter(meter) for meter in raw.get("unchanged", ())),
+        effective_from=None if start is None else instant_of(start),
+        effective_from_known=raw.get("effective_from_known", True),
+        effective_until=None if end is None else instant_of(end),
+    )
+
+
+def _multiplier(raw: Mapping[str, Any]) -> Multiplier:
+    meters = raw["meters"]
+    return Multiplier(
+        when=tuple(sorted(raw["when"].items())),
+        factor=Decimal(raw["factor"]),
+        meters=TOKEN_METERS if meters == "tokens" else frozenset(Meter(meter) for meter in meters),
+    )

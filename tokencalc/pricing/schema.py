@@ -1,0 +1,321 @@
+"""The strict reading of a price table: every key known, every price quoted, no two cards at once.
+
+A table that a person edited is refused as a whole at its first fault, with the
+file, the key, what is allowed and the nearest spelling. The tables that the
+package ships passed through here when they were compiled.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tokencalc.clock import instant_from
+from tokencalc.errors import MoneyInvalid, PriceTableInvalid, TimeInvalid
+from tokencalc.money import decimal_from
+from tokencalc.pricing.card import CONDITION_KEYS
+from tokencalc.usage import TOKEN_METERS, Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from decimal import Decimal
+
+_Span = tuple[datetime, datetime | None]
+
+UNITS = {"mtok": 10**6, "kcall": 10**3, "call": 1}
+"""Published units, as the end of a rate's key says them: ``input_per_mtok``, ``web_search_per_kcall``."""
+
+_TABLE_KEYS = {
+    "schema", "provider", "name", "note", "aliases", "families", "sources", "standard", "means", "priced_as", "model",
+    "alias",
+}  # fmt: skip
+_MODEL_KEYS = {
+    "id", "aliases", "dated", "tokenizer", "encoding", "encoding_verified", "context_window_tokens",
+    "output_limit_tokens", "mode", "card", "note",
+}  # fmt: skip
+_CARD_KEYS = {
+    "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "variants", "multipliers",
+    "priced_as", "source", "checked_on", "note", "differs_because",
+}  # fmt: skip
+_TIER_KEYS = {"over_input_tokens", "from_input_tokens", "rates"}
+_VARIANT_KEYS = {
+    "when", "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "unchanged", "note",
+}  # fmt: skip
+_MULTIPLIER_KEYS = {"when", "factor", "meters"}
+_ALIAS_KEYS = {"name", "target"}
+_TARGET_KEYS = {"model", "effective_from", "effective_from_known", "note"}
+_MODES = ("text", "embedding", "other")
+_TOKENIZERS = ("openai", "claude", "claude_4_7", "gemini", "mistral", "llama", "gpt_oss")
+_ENCODINGS = ("o200k_base", "cl100k_base")
+_METERS = frozenset(str(meter) for meter in Meter)
+_LONGEST_NAME = 200
+
+
+class TableChecker:
+    """Walks one table of one file; each method raises PriceTableInvalid at the first fault."""
+
+    def __init__(self, file: str, *, packaged: bool) -> None:
+        """Check for ``file``; ``packaged`` tables must also name a source and a check date on every card."""
+        self._file = file
+        self._packaged = packaged
+
+    def table(self, raw: dict[str, Any]) -> None:
+        """Check a whole table."""
+        self._keys(raw, _TABLE_KEYS, "", required=("provider", "model"))
+        self._name(raw["provider"], "provider")
+        self._names(raw.get("aliases", []), "aliases")
+        self._names(raw.get("families", []), "families")
+        self._texts(raw.get("sources", {}), "sources")
+        self._standard(raw.get("standard", {}))
+        self._means(raw.get("means", {}))
+        self._priced_as(raw.get("priced_as", {}), "priced_as")
+        taken: dict[str, str] = {}
+        for index, model in enumerate(self._list(raw["model"], "model")):
+            self._model(model, f"model[{index}]", taken)
+        for index, alias in enumerate(self._list(raw.get("alias", []), "alias")):
+            self._alias(alias, f"alias[{index}]", taken)
+
+    def _model(self, raw: object, path: str, taken: dict[str, str]) -> None:
+        model = self._keys(raw, _MODEL_KEYS, path, required=("id", "card"))
+        path = f"model {self._name(model['id'], f'{path}.id')!r}"
+        for name in (model["id"], *self._names(model.get("aliases", []), f"{path}.aliases")):
+            self._claim(name, path, taken)
+        for key in ("dated", "encoding_verified"):
+            self._flag(model.get(key, False), f"{path}.{key}")
+        for key in ("context_window_tokens", "output_limit_tokens"):
+            self._count(model.get(key, 1), f"{path}.{key}")
+        self._one_of(model.get("mode", "text"), _MODES, f"{path}.mode")
+        self._one_of(model.get("tokenizer", "openai"), _TOKENIZERS, f"{path}.tokenizer")
+        self._one_of(model.get("encoding", "o200k_base"), _ENCODINGS, f"{path}.encoding")
+        cards = self._list(model["card"], f"{path}.card")
+        if not cards:
+            self._refuse(f"{path}.card", cards, "expected at least one card")
+        spans = [self._card(card, f"{path}.card[{index}]") for index, card in enumerate(cards)]
+        self._no_overlap(spans, f"{path}.card")
+
+    def _card(self, raw: object, path: str) -> _Span:
+        required = (
+            ("effective_from", "rates", "source", "checked_on") if self._packaged else ("effective_from", "rates")
+        )
+        card = self._keys(raw, _CARD_KEYS, path, required=required)
+        start, end = self._span(card, path)
+        rates = self._rates(card["rates"], f"{path}.rates")
+        self._tiers(card.get("tiers", []), f"{path}.tiers", rates)
+        self._priced_as(card.get("priced_as", {}), f"{path}.priced_as")
+        self._sources(card.get("source", []), f"{path}.source")
+        if "checked_on" in card:
+            self._instant(card["checked_on"], f"{path}.checked_on")
+        multipliers = self._list(card.get("multipliers", []), f"{path}.multipliers")
+        for index, multiplier in enumerate(multipliers):
+            self._multiplier(multiplier, f"{path}.multipliers[{index}]")
+        spans: dict[tuple[tuple[str, str], ...], list[_Span]] = {}
+        for index, variant in enumerate(self._list(card.get("variants", []), f"{path}.variants")):
+            when, span = self._variant(variant, f"{path}.variants[{index}]", start, end)
+            spans.setdefault(when, []).append(span)
+        for same in spans.values():
+            self._no_overlap(same, f"{path}.variants")
+        return start, end
+
+    def _variant(
+        self, raw: object, path: str, card_start: datetime, card_end: datetime | None
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[datetime, datetime | None]]:
+        variant = self._keys(raw, _VARIANT_KEYS, path, required=("when", "rates"))
+        when = self._when(variant["when"], f"{path}.when")
+        start, end = self._span({"effective_from": card_start, "effective_until": card_end} | variant, path)
+        if start < card_start or (card_end is not None and (end is None or end > card_end)):
+            self._refuse(path, start, "expected an interval inside the card's own")
+        rates = self._rates(variant["rates"], f"{path}.rates")
+        self._tiers(variant.get("tiers", []), f"{path}.tiers", rates)
+        for meter in self._list(variant.get("unchanged", []), f"{path}.unchanged"):
+            if self._one_of(meter, _METERS, f"{path}.unchanged") in rates:
+                self._refuse(f"{path}.unchanged", meter, "expected meters that the variant's own rates do not list")
+        return when, (start, end)
+
+    def _tiers(self, raw: object, path: str, base: Collection[str]) -> None:
+        reached = 0
+        for index, item in enumerate(self._list(raw, path)):
+            tier = self._keys(item, _TIER_KEYS, f"{path}[{index}]", required=("rates",))
+            sizes = [key for key in ("over_input_tokens", "from_input_tokens") if key in tier]
+            if len(sizes) != 1:
+                self._refuse(f"{path}[{index}]", sizes, "expected one of over_input_tokens and from_input_tokens")
+            size = self._count(tier[sizes[0]], f"{path}[{index}].{sizes[0]}")
+            if size <= reached:
+                self._refuse(f"{path}[{index}].{sizes[0]}", size, f"expected more than the tier before it ({reached})")
+            reached = size
+            rates = self._rates(tier["rates"], f"{path}[{index}].rates")
+            missing = sorted(meter for meter in base if meter in TOKEN_METERS and meter not in rates)
+            if missing:
+                self._refuse(f"{path}[{index}].rates", missing, "expected a rate for each token meter of the base")
+
+    def _multiplier(self, raw: object, path: str) -> None:
+        multiplier = self._keys(raw, _MULTIPLIER_KEYS, path, required=("when", "factor", "meters"))
+        self._when(multiplier["when"], f"{path}.when")
+        if self._decimal(multiplier["factor"], f"{path}.factor") <= 0:
+            self._refuse(f"{path}.factor", multiplier["factor"], "expected a factor above zero")
+        if multiplier["meters"] != "tokens":
+            for meter in self._list(multiplier["meters"], f"{path}.meters"):
+                self._one_of(meter, _METERS, f"{path}.meters")
+
+    def _alias(self, raw: object, path: str, taken: dict[str, str]) -> None:
+        alias = self._keys(raw, _ALIAS_KEYS, path, required=("name", "target"))
+        name = self._name(alias["name"], f"{path}.name")
+        ids = {model for model, owner in taken.items() if owner == f"model {model!r}"}
+        self._claim(name, f"alias {name!r}", taken)
+        starts = []
+        for index, item in enumerate(self._list(alias["target"], f"{path}.target")):
+            target = self._keys(item, _TARGET_KEYS, f"{path}.target[{index}]", required=("model", "effective_from"))
+            self._one_of(target["model"], ids, f"{path}.target[{index}].model")
+            starts.append((self._instant(target["effective_from"], f"{path}.target[{index}].effective_from"), None))
+        self._no_overlap(starts, f"{path}.target")
+
+    def _span(self, raw: dict[str, Any], path: str) -> _Span:
+        start = self._instant(raw["effective_from"], f"{path}.effective_from")
+        self._flag(raw.get("effective_from_known", True), f"{path}.effective_from_known")
+        end = raw.get("effective_until")
+        until = None if end is None else self._instant(end, f"{path}.effective_until")
+        if until is not None and until <= start:
+            self._refuse(f"{path}.effective_until", end, "expected an instant after effective_from")
+        return start, until
+
+    def _no_overlap(self, spans: Sequence[_Span], path: str) -> None:
+        for (start, end), (following, _) in pairwise(spans):
+            if following <= start:
+                self._refuse(path, following.date().isoformat(), "expected them in the order of effective_from")
+            if end is not None and end > following:
+                self._refuse(path, end.date().isoformat(), f"overlaps the one from {following.date().isoformat()}")
+
+    def _rates(self, raw: object, path: str) -> set[str]:
+        meters = set()
+        for key, value in self._dict(raw, path).items():
+            meter, _, unit = key.rpartition("_per_")
+            if meter not in _METERS or unit not in UNITS:
+                known = [f"{name}_per_{'mtok' if Meter(name) in TOKEN_METERS else 'kcall'}" for name in sorted(_METERS)]
+                self._refuse(f"{path}.{key}", key, "is no rate", allowed=known)
+            if self._decimal(value, f"{path}.{key}") < 0:
+                self._refuse(f"{path}.{key}", value, "expected a price of at least 0")
+            if meter in meters:
+                self._refuse(f"{path}.{key}", key, "expected one rate for a meter")
+            meters.add(meter)
+        return meters
+
+    def _priced_as(self, raw: object, path: str) -> None:
+        for meter, other in self._dict(raw, path).items():
+            self._one_of(meter, _METERS, f"{path}.{meter}")
+            if self._one_of(other, _METERS, f"{path}.{meter}") == meter:
+                self._refuse(f"{path}.{meter}", other, "expected another meter")
+
+    def _standard(self, raw: object) -> None:
+        for key, values in self._dict(raw, "standard").items():
+            self._one_of(key, CONDITION_KEYS, f"standard.{key}")
+            self._names(values, f"standard.{key}")
+
+    def _means(self, raw: object) -> None:
+        for key, values in self._dict(raw, "means").items():
+            self._one_of(key, CONDITION_KEYS, f"means.{key}")
+            for value, condition in self._dict(values, f"means.{key}").items():
+                self._when(condition, f"means.{key}.{value}")
+
+    def _when(self, raw: object, path: str) -> tuple[tuple[str, str], ...]:
+        when = self._dict(raw, path)
+        if not when:
+            self._refuse(path, raw, "expected at least one condition")
+        for key, value in when.items():
+            self._one_of(key, CONDITION_KEYS, f"{path}.{key}")
+            self._name(value, f"{path}.{key}")
+        return tuple(sorted(when.items()))
+
+    def _sources(self, raw: object, path: str) -> None:
+        for source in [raw] if isinstance(raw, str) else self._list(raw, path):
+            if not isinstance(source, str) or not source.strip():
+                self._refuse(path, source, "expected text that names the source")
+
+    def _claim(self, name: str, path: str, taken: dict[str, str]) -> None:
+        if name in taken:
+            self._refuse(path, name, f"is taken by {taken[name]}")
+        taken[name] = path
+
+    def _decimal(self, value: object, path: str) -> Decimal:
+        if not isinstance(value, str):
+            self._refuse(path, value, 'expected a quoted decimal, for example "0.15", because a bare one is a float')
+        try:
+            return decimal_from(value, name=path)
+        except MoneyInvalid as error:
+            self._refuse(path, value, str(error))
+
+    def _instant(self, value: object, path: str) -> datetime:
+        try:
+            return instant_of(value)
+        except TimeInvalid:
+            self._refuse(path, value, "expected a date, or an instant with a time zone")
+
+    def _name(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or not value or value != value.strip().lower() or len(value) > _LONGEST_NAME:
+            self._refuse(path, value, "expected a name in lower case, without spaces around it")
+        if not value.isprintable():
+            self._refuse(path, value, "expected printable characters")
+        return value
+
+    def _names(self, raw: object, path: str) -> list[str]:
+        return [self._name(value, path) for value in self._list(raw, path)]
+
+    def _texts(self, raw: object, path: str) -> None:
+        for key, value in self._dict(raw, path).items():
+            if not isinstance(value, str):
+                self._refuse(f"{path}.{key}", value, "expected text")
+
+    def _flag(self, value: object, path: str) -> None:
+        if not isinstance(value, bool):
+            self._refuse(path, value, "expected true or false")
+
+    def _count(self, value: object, path: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self._refuse(path, value, "expected a whole number of at least 1")
+        return value
+
+    def _one_of(self, value: object, allowed: Iterable[str], path: str) -> str:
+        known = sorted(allowed)
+        if not isinstance(value, str) or value not in known:
+            self._refuse(path, value, "is not known", allowed=known)
+        return value
+
+    def _dict(self, raw: object, path: str) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            self._refuse(path, raw, "expected a table")
+        return raw
+
+    def _list(self, raw: object, path: str) -> list[Any]:
+        if not isinstance(raw, list):
+            self._refuse(path, raw, "expected a list")
+        return raw
+
+    def _keys(self, raw: object, allowed: set[str], path: str, *, required: tuple[str, ...]) -> dict[str, Any]:
+        table = self._dict(raw, path or "table")
+        for key in table:
+            if key not in allowed:
+                self._refuse(f"{path}.{key}".lstrip("."), key, "is no key here", allowed=sorted(allowed))
+        for key in required:
+            if key not in table:
+                self._refuse(f"{path}.{key}".lstrip("."), None, f"{key} is missing")
+        return table
+
+    def _refuse(self, path: str, found: object, why: str, allowed: list[str] | None = None) -> NoReturn:
+        nearest = get_close_matches(str(found), allowed, n=1, cutoff=0.5) if allowed else []
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
+        raise PriceTableInvalid(
+            f"{self._file}: {path}: {found!r:.80} {why}{hint}{listed}",
+            file=self._file,
+            path=path,
+            found=found,
+            allowed=tuple(allowed or ()),
+            nearest=tuple(nearest),
+        )
+
+
+def instant_of(value: object) -> datetime:
+    """Return the instant of a TOML date, an instant, or their ISO text; a date is its first instant in UTC."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time.min, tzinfo=UTC)
+    return instant_from(value, name="instant")
