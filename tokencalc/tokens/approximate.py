@@ -1,0 +1,37 @@
+"""Counts for families without a public vocabulary: runs of the text, each by its measured factor."""
+
+from __future__ import annotations
+
+import re
+
+from tokencalc.tokens.exact import count_exact
+from tokencalc.tokens.factors import FAMILIES, UNKNOWN
+from tokencalc.tokens.result import Counted
+from tokencalc.tokens.runs import runs
+
+_DIGITS = re.compile(r"[0-9]+")
+_DIGITS_PER_TOKEN = 3
+_UNITS = 1000
+_SHORT_TEXT_SLACK = 2
+"""Tokens each way that a short text may differ by, whatever its factor says."""
+
+
+def count_approximate(text: str, family_name: str) -> Counted:
+    """Estimate a text's tokens for a family, with the range that its measured scatter gives."""
+    if not text:
+        return Counted(0, 0, 0, "exact")
+    family = FAMILIES.get(family_name, UNKNOWN)
+    units, slack = 0, 0
+    for kind, part in runs(text):
+        counted = count_exact(part, family.encoding)
+        tokens = counted.tokens
+        slack += counted.high - tokens
+        if family.digits_alone:
+            groups = _DIGITS.findall(part)
+            digits = sum(map(len, groups))
+            tokens -= sum(-(-len(group) // _DIGITS_PER_TOKEN) for group in groups)
+            units += digits * _UNITS
+        units += tokens * family.thousandths[kind]
+    total = max((units + _UNITS // 2) // _UNITS, 1)
+    reach = total * family.scatter_thousandths // _UNITS + slack + _SHORT_TEXT_SLACK
+    return Counted(total, max(total - reach, 1), total + reach, "estimated")

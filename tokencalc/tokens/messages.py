@@ -1,0 +1,221 @@
+"""Messages in OpenAI's, Anthropic's or Gemini's shape to texts to count, and a list of what nobody can count.
+
+Nothing is dropped in silence: a key or a part that is neither text, nor known to
+cost nothing, is named in ``unaccounted`` by its path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tokencalc.errors import TextInvalid
+
+MESSAGES_MAX = 1_000_000
+UNACCOUNTED_MAX = 50
+_DEPTH_MAX = 16
+
+_LISTS = ("messages", "contents", "input")
+_SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction")
+_FREE_KEYS = frozenset(
+    {"role", "type", "id", "status", "phase", "index", "object", "call_id", "callId", "tool_call_id", "tool_use_id"}
+    | {"cache_control", "prefix", "is_error", "annotations", "logprobs", "toolCallId", "model", "stop_reason"}
+    | {"stop_sequence", "usage", "caller", "namespace", "cache_breakpoint"}
+)
+"""Keys that name, order or steer and reach no prompt as text of their own."""
+
+_CONTENT_KEYS = ("content", "parts", "output", "text", "refusal", "input_text", "output_text")
+_CALL_KEYS = ("tool_calls", "function_call", "functionCall", "function", "custom")
+_RESULT_TYPES = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
+_CALL_TYPES = frozenset({"tool_use", "function_call", "custom_tool_call"})
+
+
+class TextPart(NamedTuple):
+    """A text to count, and where it was found."""
+
+    text: str
+    path: str
+
+
+@dataclass(slots=True)
+class Request:
+    """What was found in messages: texts, how many of each thing that costs tokens of its own, and the rest by name."""
+
+    texts: list[TextPart] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    names: int = 0
+    tool_calls: int = 0
+    tool_results: int = 0
+    omitted: list[str] = field(default_factory=list)
+    omitted_count: int = 0
+
+    @property
+    def unaccounted(self) -> tuple[str, ...]:
+        """Paths of what is in the request and in no count; the last says how many more there are."""
+        more = self.omitted_count - len(self.omitted)
+        return (*self.omitted, f"{more} more") if more else tuple(self.omitted)
+
+    def omit(self, path: str, what: object) -> None:
+        """Note something that cannot be counted."""
+        self.omitted_count += 1
+        if len(self.omitted) < UNACCOUNTED_MAX:
+            self.omitted.append(f"{path}: {what!s:.40}")
+
+
+def read_messages(messages: object) -> Request:
+    """Read messages, or a request's body that holds them; TextInvalid for anything else."""
+    request = Request()
+    body = _plain(messages)
+    if isinstance(body, Mapping):
+        body = _read_body(request, body)
+    if isinstance(body, (str, bytes)) or not isinstance(body, Iterable):
+        raise TextInvalid(
+            f"messages: expected a list of messages, found {type(messages).__name__} {messages!r:.60}",
+            path="messages",
+            found=messages,
+        )
+    for index, message in enumerate(body):
+        if index >= MESSAGES_MAX:
+            raise TextInvalid(f"messages: more than {MESSAGES_MAX}", path="messages", found=index, maximum=MESSAGES_MAX)
+        _read_message(request, _plain(message), f"messages[{index}]")
+    if not request.roles:
+        raise TextInvalid("messages: expected at least one message, found none", path="messages", found=messages)
+    return request
+
+
+def _read_body(request: Request, body: Mapping[object, object]) -> object:
+    """Read what stands beside the messages in a body, and return the messages."""
+    found: object = None
+    for key, value in body.items():
+        if key in _LISTS:
+            found = [{"role": "user", "content": value}] if isinstance(value, str) else value
+        elif key in _SYSTEMS and value:
+            request.roles.append("system")
+            _read_content(request, _plain(value), str(key), 0)
+        elif key in {"tools", "response_format", "responseSchema", "text"} and value:
+            request.omit(str(key), "definitions")
+    if found is None:
+        raise TextInvalid(
+            f"messages: expected a list, or a body with one of {', '.join(_LISTS)}, found keys {list(body)!r:.60}",
+            path="messages",
+            found=body,
+        )
+    return _plain(found)
+
+
+def _read_message(request: Request, message: object, path: str) -> None:
+    if isinstance(message, str):
+        request.roles.append("user")
+        request.texts.append(TextPart(message, path))
+        return
+    if not isinstance(message, Mapping):
+        raise TextInvalid(
+            f"{path}: expected a message with a role and content, found {type(message).__name__} {message!r:.60}",
+            path=path,
+            found=message,
+        )
+    kind = message.get("type")
+    if kind in _CALL_TYPES or kind in _RESULT_TYPES:
+        _read_content(request, message, path, 0)
+        # OpenAI's Responses and Gemini hold calls and results as items beside the messages.
+        request.roles.append("tool" if kind in _RESULT_TYPES else "assistant")
+        return
+    role = message.get("role", "user")
+    if not isinstance(role, str):
+        raise TextInvalid(f"{path}.role: expected text, found {role!r:.60}", path=f"{path}.role", found=role)
+    request.roles.append(role)
+    request.tool_results += role in {"tool", "function"}
+    _read_fields(request, message, path, 0)
+
+
+def _read_fields(request: Request, fields: Mapping[object, object], path: str, depth: int) -> None:
+    """Read every key of a message or of a part; each is text, a call, free, or omitted by name."""
+    for key, raw in fields.items():
+        if raw is None or raw in ("", [], {}, False) or key in _FREE_KEYS:
+            continue
+        value, where = _plain(raw), f"{path}.{key}"
+        if key in _CONTENT_KEYS:
+            _read_content(request, value, where, depth + 1)
+        elif key in _CALL_KEYS:
+            _read_calls(request, value, where)
+        elif key in {"functionResponse", "function_response"} and isinstance(value, Mapping):
+            request.tool_results += 1
+            _read_json(request, value.get("name"), where)
+            _read_json(request, value.get("response"), where)
+        elif key == "name" and isinstance(value, str):
+            request.names += 1
+            request.texts.append(TextPart(value, where))
+        else:
+            request.omit(where, type(value).__name__)
+
+
+def _read_content(request: Request, content: object, path: str, depth: int) -> None:
+    """Read text, a part, or a list of parts, inside one another to a bounded depth."""
+    if depth > _DEPTH_MAX:
+        raise TextInvalid(f"{path}: parts are nested deeper than {_DEPTH_MAX}", path=path, found=depth)
+    if isinstance(content, str):
+        request.texts.append(TextPart(content, path))
+    elif isinstance(content, Mapping):
+        _read_part(request, content, path, depth)
+    elif isinstance(content, Iterable) and not isinstance(content, (bytes, bytearray)):
+        for index, part in enumerate(content):
+            _read_content(request, _plain(part), f"{path}[{index}]", depth + 1)
+    elif content is not None:
+        raise TextInvalid(
+            f"{path}: expected text or parts, found {type(content).__name__} {content!r:.60}", path=path, found=content
+        )
+
+
+def _read_part(request: Request, part: Mapping[object, object], path: str, depth: int) -> None:
+    kind = part.get("type")
+    if kind in _CALL_TYPES:
+        _read_calls(request, part, path)
+    elif kind in _RESULT_TYPES:
+        request.tool_results += 1
+        _read_content(request, _plain(part.get("content", part.get("output"))), path, depth + 1)
+    elif kind in {None, "text", "input_text", "output_text", "refusal", "summary_text", "message"}:
+        _read_fields(request, part, path, depth)
+    else:
+        request.omit(path, kind)
+
+
+def _read_calls(request: Request, calls: object, path: str) -> None:
+    """Read one call or a list of them: its name and its arguments are text of the prompt."""
+    listed = calls if isinstance(calls, Iterable) and not isinstance(calls, (str, bytes, Mapping)) else (calls,)
+    for index, raw in enumerate(listed):
+        call = _plain(raw)
+        where = f"{path}[{index}]"
+        if not isinstance(call, Mapping):
+            raise TextInvalid(
+                f"{where}: expected a tool call, found {type(call).__name__} {call!r:.60}", path=where, found=call
+            )
+        inner = _plain(call.get("function") or call.get("custom") or call)
+        if not isinstance(inner, Mapping):
+            inner = call
+        request.tool_calls += 1
+        _read_json(request, inner.get("name"), f"{where}.name")
+        for key in ("arguments", "input", "args"):
+            _read_json(request, inner.get(key), f"{where}.{key}")
+
+
+def _read_json(request: Request, value: object, path: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, str):
+        request.texts.append(TextPart(value, path))
+        return
+    try:
+        text = json.dumps(_plain(value), ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TextInvalid(f"{path}: cannot be written as JSON ({error})", path=path, found=value) from error
+    request.texts.append(TextPart(text, path))
+
+
+def _plain(value: object) -> object:
+    """Return an SDK's object as the dictionary that it would send; anything else as it is."""
+    if isinstance(value, (str, Mapping, list, tuple)):
+        return value
+    dump = getattr(value, "model_dump", None)
+    return dump(exclude_none=True) if callable(dump) and not isinstance(value, type) else value

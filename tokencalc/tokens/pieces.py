@@ -1,0 +1,83 @@
+"""Where a long text may be cut so that its parts' counts add up to the whole's.
+
+Both public encodings split a text by a pattern first and merge inside the parts
+only. A cut is exact where a part must end whatever surrounds it, and where the
+pattern looks neither ahead nor back across it:
+
+* before white space that is no line break, after anything that is not white space;
+* after a line feed, before what is neither white space nor ``/``;
+* between a digit and what is none, unless white space comes first;
+* between a letter and punctuation, unless that is ``'`` (contractions) or may be
+  a mark that belongs to the letter.
+
+Text offers such a place every few characters. What does not (a million times
+``a``) is cut by force at `CHARS_MAX`, and its count is then said to be modelled.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHARS_GOAL = 1 << 18
+"""Length from which the next exact cut is taken; bounds the memory for a list of tokens to a few MB."""
+
+CHARS_MAX = 1 << 21
+"""Longest piece handed to tiktoken, which merges a single part of this length in about a second."""
+
+WHITE_MAX = 1 << 18
+"""Longest run of white space handed to tiktoken's pattern, which panics from 999,999 characters."""
+
+# Explicit classes: Python's \s also holds \x1c to \x1f, which the Rust pattern's \s does not, and its \d and \w differ
+# for number letters. In doubt a place is left out.
+_WHITE = r"\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_LETTER = r"A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
+_MARKS = r"!-/:-@\[-`{-~"
+_CUT = re.compile(
+    rf"(?<=[^\s])(?=[{_WHITE}])"
+    r"|(?<=\n)(?=[^\s/])"
+    rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
+    rf"|(?<=[0-9])(?=[{_LETTER}{_MARKS}\r\n])"
+    rf"|(?<=[{_LETTER}])(?=[!-&(-/:-@\[-`{{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])"
+)
+_LONG_WHITE = re.compile(rf"[{_WHITE}]{{{WHITE_MAX},}}")
+
+
+class Piece(NamedTuple):
+    """A part of a text; ``white`` parts are one run of white space, ``forced`` ones end at an inexact cut."""
+
+    text: str
+    white: bool
+    forced: bool
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """Yield the parts of a text in order; a text below the goal is one part, itself."""
+    start, size = 0, len(text)
+    while size - start > CHARS_GOAL:
+        cut = _CUT.search(text, start + CHARS_GOAL, min(start + CHARS_MAX, size))
+        end = cut.start() if cut else min(start + CHARS_MAX, size)
+        yield from _without_long_white(text[start:end], forced=cut is None and end < size)
+        start = end
+    if start < size:
+        yield Piece(text[start:], white=False, forced=False)
+
+
+def _without_long_white(text: str, *, forced: bool) -> Iterator[Piece]:
+    start = 0
+    if len(text) > WHITE_MAX:
+        for run in _LONG_WHITE.finditer(text):
+            end = run.end()
+            if text[end : end + 1] in ("\r", "\n") and end < len(text):
+                continue  # up to its last line break a run is one part that does not look ahead: it cannot panic
+            # Before a word the pattern leaves the run's last character to the word.
+            end -= end < len(text)
+            if run.start() > start:
+                yield Piece(text[start : run.start()], white=False, forced=False)
+            yield Piece(text[run.start() : end], white=True, forced=forced and end == len(text))
+            start = end
+    if start < len(text):
+        yield Piece(text[start:], white=False, forced=forced)
