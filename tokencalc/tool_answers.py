@@ -39,6 +39,7 @@ def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
         provider=estimate.provider,
         usage=Usage(input_tokens=estimate.input_tokens, output_tokens=estimate.output_tokens),
         context=read.get("context"),
+        at=read.get("at"),
     )
     parts = {
         name: sum((line.amount_usd for line in cost.lines if line.meter in meters), ZERO_USD)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.clock import instant_from
 from tokencalc.context import label_from
 from tokencalc.errors import CallInvalid, FeatureUnavailable
+from tokencalc.ledger.query import GROUP_KEYS
+from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import decimal_from
 from tokencalc.periods import period_kind_from, zone_from
 from tokencalc.usage import whole_count
@@ -25,22 +27,8 @@ if TYPE_CHECKING:
 
     Reader = Callable[[object, str], Any]
 
-GROUP_KEYS = (
-    "provider",
-    "model",
-    "agent_id",
-    "user_id",
-    "project",
-    "api_key_id",
-    "operation",
-    "day",
-    "hour",
-    "notional",
-)
-"""What a usage report can be grouped by."""
-
-FILTER_KEYS = ("provider", "model", "agent_id", "user_id", "project", "api_key_id", "operation")
-"""What a breakdown can be narrowed to."""
+FILTER_KEYS = DIMENSION_KEYS
+"""What a report or a breakdown can be narrowed to."""
 
 
 def _count(value: object, name: str) -> int:
@@ -119,8 +107,7 @@ def _group_by(value: object, name: str) -> tuple[str, ...]:
             f"{name}: expected some of {', '.join(GROUP_KEYS)}, found {_shown(value)}", path=name, found=_shown(value)
         )
     for key in keys:
-        known = isinstance(key, str) and (key in GROUP_KEYS or (key.startswith("tag:") and len(key) > len("tag:")))
-        if not known:
+        if not isinstance(key, str) or key not in GROUP_KEYS:
             raise CallInvalid(
                 f"{name}: expected some of {', '.join(GROUP_KEYS)}, found {_shown(key)}{_nearest(key, GROUP_KEYS)}",
                 path=name,
@@ -160,6 +147,7 @@ ACTIONS: dict[str, dict[str, Argument]] = {
         "provider": Argument(_text),
         "max_output_tokens": Argument(_count),
         "context": Argument(_mapping),
+        "at": Argument(_instant),
     },
     "track_usage": {
         "agent_id": Argument(_label, required=True),

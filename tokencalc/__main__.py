@@ -1,0 +1,10 @@
+"""`python -m tokencalc`: the same as the `tokencalc` command."""
+
+from __future__ import annotations
+
+import sys
+
+from tokencalc.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Exit codes, and which error leads to which."""
+
+from __future__ import annotations
+
+from tokencalc.errors import (
+    BudgetUnknown,
+    ExtraMissing,
+    FeatureUnavailable,
+    HoldNotOpen,
+    HoldUnknown,
+    IdempotencyConflict,
+    InvalidInput,
+    MetersUnpriced,
+    PriceUnknown,
+    Refused,
+    TokencalcError,
+)
+
+OK = 0
+FAILED = 1
+"""Our side: the ledger, the disk, a bug; or a ledger that does not verify."""
+INVALID = 2
+"""The caller's side: wrong usage, invalid input, an unknown name."""
+REFUSED = 3
+"""A budget has no room, or a limit is reached."""
+UNPRICED = 5
+"""Something has no price, where ``--strict-prices`` asked to be told."""
+
+_TABLE: tuple[tuple[tuple[type[TokencalcError], ...], int], ...] = (
+    ((Refused,), REFUSED),
+    ((MetersUnpriced,), UNPRICED),
+    ((InvalidInput, PriceUnknown, BudgetUnknown, HoldUnknown, HoldNotOpen, IdempotencyConflict), INVALID),
+    ((FeatureUnavailable, ExtraMissing), INVALID),
+)
+
+
+def exit_code(error: TokencalcError) -> int:
+    """Return the exit code for an error of our tree."""
+    return next((code for kinds, code in _TABLE if isinstance(error, kinds)), FAILED)

@@ -1,0 +1,183 @@
+"""The entry point: commands loaded when used, errors in one line, never a traceback for bad input."""
+
+# ruff: noqa: PLC0415  # a command is imported when it is called, so that `tokencalc --help` stays fast
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import click
+
+from tokencalc.cli.exits import FAILED, INVALID, OK, exit_code
+from tokencalc.errors import TokencalcError
+from tokencalc.jsontext import error_value, to_json
+from tokencalc.reports.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INTERRUPTED = 130
+
+_HELP = {
+    "estimate": "What a call would cost: tokens and money, before it is made.",
+    "price": "What a usage costs, line by line.",
+    "report": "Where the money went.",
+    "budget": "Set budgets and look at them.",
+    "holds": "Money that is set aside for calls under way.",
+    "verify": "Check that nobody changed the ledger.",
+    "import": "Book the calls in your coding agents' logs.",
+    "prices": "Rate cards: what a model costs, since when, by which source.",
+    "doctor": "What tokencalc finds on this machine.",
+    "demo": "The main job on sample logs, in a ledger of its own.",
+}
+
+
+class _Commands(click.Group):
+    """Lists commands with their help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of a day's work."""
+        del ctx
+        return list(_HELP)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command, when it is called."""
+        del ctx
+        return _load(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table above."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HELP.items()))
+
+
+def _load(name: str) -> click.Command | None:  # noqa: PLR0911  # one line for each command
+    if name == "estimate":
+        from tokencalc.cli.estimate import estimate
+
+        return estimate
+    if name == "price":
+        from tokencalc.cli.price import price
+
+        return price
+    if name == "report":
+        from tokencalc.cli.report import report
+
+        return report
+    if name == "budget":
+        from tokencalc.cli.budget import budget
+
+        return budget
+    if name == "holds":
+        from tokencalc.cli.holds import holds
+
+        return holds
+    if name == "verify":
+        from tokencalc.cli.verify import verify
+
+        return verify
+    return _load_rare(name)
+
+
+def _load_rare(name: str) -> click.Command | None:
+    if name == "import":
+        from tokencalc.cli.importing import import_logs
+
+        return import_logs
+    if name == "prices":
+        from tokencalc.cli.prices import prices
+
+        return prices
+    if name == "doctor":
+        from tokencalc.cli.doctor import doctor
+
+        return doctor
+    if name == "demo":
+        from tokencalc.cli.demo import demo
+
+        return demo
+    return None
+
+
+def tokencalc_version() -> str:
+    """Return the installed version, or "unknown" where the package runs without its metadata."""
+    try:
+        return version("tokencalc-engine")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's shape
+    del option
+    if wanted:
+        click.echo(f"tokencalc {tokencalc_version()}")
+        ctx.exit(OK)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog='\b\nExample:\n  tokencalc estimate --model gpt-4o "Explain this function"',
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def cli() -> None:
+    """What LLM calls cost, and that they never cost more than someone allowed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _make_streams_forgiving()
+    try:
+        outcome = cli.main(args=given, prog_name="tokencalc", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        return OK
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return _INTERRUPTED
+    except click.ClickException as error:
+        return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json="--json" in given)
+    except TokencalcError as error:
+        return _tell(error_value(error), exit_code(error), as_json="--json" in given)
+    except OSError as error:
+        return _tell({"error": "os_error", "message": _os_message(error)}, FAILED, as_json="--json" in given)
+    return outcome if isinstance(outcome, int) else OK
+
+
+def _usage_message(error: click.ClickException) -> str:
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tokencalc"
+    return f"{error.format_message().rstrip('.')}; see: {where} --help"
+
+
+def _os_message(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def _tell(values: dict[str, object], code: int, *, as_json: bool) -> int:
+    click.echo(f"error: {safe_text(values['message'], longest=2000)}", err=True)
+    if as_json:
+        click.echo(to_json(values, indent=2))
+    return code
+
+
+def _make_streams_forgiving() -> None:
+    # A name in a log may hold what the terminal's encoding lacks: show an escape, do not fall over.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _drop_stdout() -> None:
+    # The reader went away (`tokencalc report | head`); without this Python complains once more at exit.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

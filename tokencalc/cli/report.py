@@ -1,0 +1,137 @@
+"""`tokencalc report`: cost, calls and tokens, by whatever you group them by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tokencalc.cli.exits import OK, UNPRICED
+from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.cli.output import dollars, number, put, put_json, table
+from tokencalc.clock import SystemClock
+from tokencalc.errors import CallInvalid
+from tokencalc.reports.markdown import summary_markdown
+from tokencalc.reports.summary import summarise
+from tokencalc.tool_answers import report_answer
+from tokencalc.tool_arguments import FILTER_KEYS, read_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Any
+
+_PERIODS = ("hour", "day", "week", "month", "total")
+_TIMES = ("day", "hour")
+
+
+@click.command(
+    epilog=examples("tokencalc report --by model --period month", "tokencalc report --by day,agent_id --json")
+)
+@click.option(
+    "--by", "by", multiple=True, metavar="KEYS", help="Group by these, as model,day. Default: provider,model."
+)
+@click.option("--since", type=Instant(), metavar="DATE", help="From this instant on.")
+@click.option("--until", type=Instant(), metavar="DATE", help="Before this instant.")
+@click.option("--period", type=click.Choice(_PERIODS), help="The current period, instead of --since and --until.")
+@click.option("--timezone", metavar="ZONE", help="The zone of days and periods; else the settings'.")
+@click.option("--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the whole report as Markdown.")
+@click.option("--strict-prices", is_flag=True, help="Exit with 5 if calls could not be priced.")
+@ledger_option
+@json_option
+def report(  # noqa: PLR0913  # one argument for each option
+    *,
+    by: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    period: str | None,
+    timezone: str | None,
+    where: tuple[tuple[str, str], ...],
+    top: int | None,
+    as_markdown: bool,
+    strict_prices: bool,
+    ledger: str | None,
+    as_json: bool,
+) -> int:
+    """Show where the money went."""
+    now = SystemClock().now()
+    arguments = read_arguments(
+        "get_usage_report",
+        {
+            "group_by": [key.strip() for text in by for key in text.split(",")] or None,
+            "since": since,
+            "until": until,
+            "period": period,
+            "timezone": timezone,
+            **_filters(where),
+        },
+    )
+    with open_ledger(ledger) as engine:
+        answer = report_answer(engine, arguments, now=now)
+        if as_markdown:
+            _only_an_interval(arguments)
+            zone = arguments.get("timezone", engine.settings.timezone)
+            summary = summarise(engine, now=now, since=answer["since"], until=answer["until"], timezone=zone)
+            click.echo(summary_markdown(summary), nl=False)
+    if as_json:
+        put_json({"schema": "tokencalc.rows/1", **answer})
+    elif not as_markdown:
+        _show(answer, top=top)
+    return UNPRICED if strict_prices and answer["unpriced_calls"] else OK
+
+
+def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    found = pairs_as_dict(where, name="where")
+    for key in found:
+        if key not in FILTER_KEYS:
+            raise CallInvalid(
+                f"where: expected one of {', '.join(FILTER_KEYS)}, found {key!r:.60}", path="where", found=key
+            )
+    return found
+
+
+def _only_an_interval(arguments: Mapping[str, Any]) -> None:
+    refused = sorted({"group_by", *FILTER_KEYS} & set(arguments))
+    if refused:
+        raise CallInvalid(
+            f"markdown: the whole report has its own groups; leave out {', '.join(refused)}",
+            path="markdown",
+            found=refused,
+        )
+
+
+def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
+    keys, rows, total = answer["group_by"], answer["rows"], answer["total"]
+    if not total["calls"]:
+        put("Nothing was booked in this time.")
+        return
+    rows = sorted(rows, key=lambda row: _order(row, keys))
+    shown = rows[:top]
+    heads = (*(key.removesuffix("_id") for key in keys), "cost", "calls", "input", "cached", "output")
+    table(
+        heads,
+        [(*(_name(row[key]) for key in keys), *_figures(row)) for row in shown],
+        texts=range(len(keys)),
+        total=("total", *("" for _ in keys[1:]), *_figures(total)),
+    )
+    if len(rows) > len(shown):
+        put(f"{len(rows) - len(shown)} more rows; leave out --top to see them.")
+    if answer["unpriced_calls"]:
+        put(f"Not in the total: {number(answer['unpriced_calls'])} calls that could not be priced.")
+
+
+def _order(row: Mapping[str, Any], keys: list[str]) -> tuple[object, ...]:
+    times = tuple(str(row[key]) for key in keys if key in _TIMES)
+    return (*times, -row["cost_usd"], *(str(row[key]) for key in keys))
+
+
+def _name(value: object) -> str:
+    return "(none)" if value in (None, "") else str(value)
+
+
+def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
+    cost = dollars(row["cost_usd"]) if row["cost_usd"] or not row["unpriced_calls"] else "unknown"
+    cached = row["cache_read_tokens"] + row["cache_write_tokens"]
+    return (cost, number(row["calls"]), number(row["input_tokens"]), number(cached), number(row["output_tokens"]))
