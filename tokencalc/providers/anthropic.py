@@ -78,7 +78,8 @@ def read_plain(usage: Body, body: Body) -> Usage | None:
     if type(split) is not dict or type(details) is not dict or type(tools) is not dict:
         return None
     ignored = _shapes.find((tuple(usage), tuple(split), tuple(details), tuple(tools)))
-    if ignored is None:
+    iterations = get("iterations")
+    if ignored is None or (iterations is not None and not _restates(iterations, usage)):
         return None
     total_in, total_out = get("input_tokens"), get("output_tokens")
     cached, thinking = get("cache_read_input_tokens", 0), details.get("thinking_tokens", 0)
@@ -117,6 +118,22 @@ def read_plain(usage: Body, body: Body) -> Usage | None:
     )
 
 
+def _restates(iterations: object, usage: Body) -> bool:
+    """Tell whether the only iteration says again what the totals say, to the field."""
+    if type(iterations) is not list or len(iterations) != 1:
+        return False
+    only = iterations[0]
+    if type(only) is not dict or only.get("type") != "message" or not only.keys() <= _RESTATED:
+        return False
+    return all(
+        only.get(name, 0) == usage.get(name, 0) and type(only.get(name, 0)) is int for name in _FLAT_COUNTS
+    ) and (only.get("cache_creation", _NOTHING) == usage.get("cache_creation", _NOTHING))
+
+
+_FLAT_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_RESTATED = frozenset({*_FLAT_COUNTS, "cache_creation", "type"})
+
+
 def read_any(usage: Body, body: Body) -> Usage:
     """Read any usage of a message, iterations as parts; raises UsageInvalid with the path of what cannot be."""
     counts = {name: payload_int(usage, name, at="usage") for name in ("input_tokens", "output_tokens")}
@@ -125,12 +142,10 @@ def read_any(usage: Body, body: Body) -> Usage:
     found = survey(usage, COUNTERS)
     iterations = payload_sections(usage, "iterations", at="usage")
     whole = _served(leaves, usage, body, ignored=tuple(found.ignored), notes=(*notes, *found.notes))
-    if iterations:
-        return _with_iterations(whole, leaves, iterations, usage, body)
-    if "iterations" not in usage:
-        sections = (payload_section(usage, name, at="usage") for name in _SECTIONS)
-        _shapes.remember((tuple(usage), *map(tuple, sections)), usage, found)
-    return whole
+    sections = (payload_section(usage, name, at="usage") for name in _SECTIONS)
+    flat = {name: value for name, value in usage.items() if name != "iterations"}
+    _shapes.remember((tuple(usage), *map(tuple, sections)), flat, found)
+    return _with_iterations(whole, leaves, iterations, usage, body) if iterations else whole
 
 
 _SECTIONS = ("cache_creation", "output_tokens_details", "server_tool_use")

@@ -7,7 +7,7 @@ text out, so text is what the other modalities leave over of the count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, output_leaves
@@ -21,7 +21,7 @@ from tokencalc.providers.payload import (
     total_notes,
 )
 from tokencalc.providers.survey import Counters, survey
-from tokencalc.usage import Usage, remainder, whole_count
+from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder, whole_count
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
@@ -100,6 +100,13 @@ INTERACTION = Names(
 SPELLINGS = (CAMEL, SNAKE, INTERACTION)
 
 _COUNTERS = {names: names.counters() for names in SPELLINGS}
+_PLAIN_KEYS = {
+    names: frozenset(value for key, value in asdict(names).items() if key not in {"at", "item_count"})
+    | {"serviceTier", "service_tier"}
+    for names in SPELLINGS
+}
+_TOTAL = {names: (f"{names.at}.{names.total}",) for names in SPELLINGS}
+_INPUT, _CACHE_READ, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHE_READ, Meter.OUTPUT, Meter.REASONING
 _MODALITY_BY_NUMBER = {1: "text", 2: "image", 3: "video", 4: "audio", 5: "document"}
 _TIERS = {
     "on_demand_flex": "flex",
@@ -110,7 +117,56 @@ _TIERS = {
 
 
 def read(usage: Body, body: Body, names: Names) -> Usage:
-    """Read a Google usage in the given spelling; raises UsageInvalid with the path of what cannot be."""
+    """Read a Google usage in the given spelling; the quick way for plain text, else the careful one."""
+    return read_plain(usage, body, names) or read_any(usage, body, names)
+
+
+def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:
+    """Read whole counts of text only, with a total that agrees; None when the usage is any other."""
+    get = usage.get
+    prompt, candidates, thoughts = get(names.prompt), get(names.candidates, 0), get(names.thoughts, 0)
+    cached, tool_prompt, total = get(names.cached, 0), get(names.tool_prompt, 0), get(names.total)
+    if not (
+        int is type(prompt) is type(candidates) is type(thoughts) is type(cached) is type(tool_prompt) is type(total)
+        and usage.keys() <= _PLAIN_KEYS[names]
+    ):
+        return None
+    if (
+        prompt < cached or cached < 0 or candidates < 0 or thoughts < 0 or tool_prompt < 0
+        or total != prompt + candidates + thoughts + tool_prompt or total > MAX_QUANTITY
+    ):  # fmt: skip
+        return None
+    for key in (names.prompt_list, names.candidates_list, names.cached_list, names.tool_prompt_list):
+        items = get(key)
+        if items is not None and not _only_text(items, names.item_count):
+            return None
+    return Usage.from_leaves(
+        (
+            (_INPUT, prompt - cached + tool_prompt),
+            (_CACHE_READ, cached),
+            (_OUTPUT, candidates),
+            (_REASONING, thoughts),
+        ),
+        model=_model(body),
+        service_tier=_tier(usage, body),
+        ignored=_TOTAL[names],
+    )
+
+
+def _only_text(items: object, count: str) -> bool:
+    if type(items) is not list:
+        return False
+    for item in items:
+        if type(item) is not dict or len(item) != 2 or item.get("modality") != "TEXT":  # noqa: PLR2004  # two fields
+            return False
+        number = item.get(count)
+        if type(number) is not int or not 0 <= number <= MAX_QUANTITY:
+            return False
+    return True
+
+
+def read_any(usage: Body, body: Body, names: Names) -> Usage:
+    """Read any Google usage; raises UsageInvalid with the path of what cannot be."""
     prompt = payload_int(usage, names.prompt, at=names.at)
     candidates = payload_int(usage, names.candidates, at=names.at)
     thoughts = payload_int(usage, names.thoughts, at=names.at)

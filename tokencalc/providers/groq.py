@@ -33,7 +33,8 @@ def read(usage: Body, body: Body) -> Usage:
     if (calls.input_tokens, calls.output_tokens) != (whole.input_tokens, whole.output_tokens):
         note = (
             f"usage_breakdown adds up to {calls.input_tokens} input and {calls.output_tokens} output tokens, "
-            f"usage says {whole.input_tokens} and {whole.output_tokens}; the usage was priced as one call of {whole.model}"
+            f"usage says {whole.input_tokens} and {whole.output_tokens}; "
+            f"the usage was priced as one call of {whole.model}"
         )
         return Usage.from_leaves(
             whole.leaves,

@@ -96,14 +96,16 @@ class TotalsReader:
         ignored = self._shapes.find((tuple(usage), tuple(inside), tuple(outside)))
         if ignored is None:
             return None
-        total_in, total_out = get(names.total_in), get(names.total_out, 0)
+        total_in, total_out = get(names.total_in), get(names.total_out)
         cached, written = inside.get("cached_tokens", 0), inside.get("cache_write_tokens", 0)
         reasoning, total = outside.get("reasoning_tokens", 0), get("total_tokens")
+        if total_out is None and total == total_in:
+            total_out = 0  # embeddings: the total says that there is no output
         audio_in, audio_out = inside.get("audio_tokens", 0), outside.get("audio_tokens", 0)
         image_in, image_out = inside.get("image_tokens", 0), outside.get("image_tokens", 0)
         # One chain, because this runs for every call: exact ints only, so no booleans and no floats.
         if not (
-            int is type(total_in) is type(total_out) is type(cached) is type(written) is type(reasoning) is type(total)
+            int is type(total_in) is type(total_out) is type(cached) is type(written) is type(reasoning)
             and int is type(audio_in) is type(audio_out) is type(image_in) is type(image_out)
         ):
             return None
@@ -111,7 +113,8 @@ class TotalsReader:
         if (
             fresh < 0 or plain < 0 or cached < 0 or written < 0 or reasoning < 0
             or audio_in or audio_out or image_in or image_out
-            or total != total_in + total_out or total > MAX_QUANTITY
+            or total_in + total_out > MAX_QUANTITY
+            or (total is not None and (type(total) is not int or total != total_in + total_out))
         ):  # fmt: skip
             return None
         model, tier = body.get("model"), body.get("service_tier")
@@ -141,25 +144,18 @@ class TotalsReader:
         notes = require_any({names.total_in: said_in, names.total_out: said_out}, at="usage")
         total_in, total_out = said(said_in), said(said_out)
         fresh_pairs, input_notes = self._input(inside, total_in)
-        at = f"usage.{names.outside}"
-        pairs = fresh_pairs + output_leaves(
-            total_out,
-            whole=names.total_out,
-            reasoning=said(payload_int(outside, "reasoning_tokens", at=at)),
-            audio=said(payload_int(outside, "audio_tokens", at=at)),
-            image=said(payload_int(outside, "image_tokens", at=at)),
-        )
+        output_pairs, output_notes = self._output(outside, total_out)
         sums = total_notes(
             total, total_in + total_out, path="usage.total_tokens", rule=f"{names.total_in} + {names.total_out}"
         )
         found = survey(usage, self._counters)
         self._shapes.remember((tuple(usage), tuple(inside), tuple(outside)), usage, found)
         return Usage.from_leaves(
-            pairs,
+            fresh_pairs + output_pairs,
             model=payload_text(body, "model"),
             service_tier=served_tier(payload_text(body, "service_tier") or payload_text(usage, "service_tier")),
             ignored=tuple(found.ignored),
-            notes=(*notes, *sums, *input_notes, *extra_notes, *found.notes),
+            notes=(*notes, *sums, *input_notes, *output_notes, *extra_notes, *found.notes),
         )
 
     def _input(self, inside: Body, total: int) -> tuple[Pairs, tuple[str, ...]]:
@@ -173,10 +169,8 @@ class TotalsReader:
         notes: tuple[str, ...] = ()
         if cached and by_modality and "cached_tokens_details" not in inside:
             cached_by = least_overlap(total, cached, sum(writes.values()), by_modality)
-            notes = (
-                f"{at} does not say which cached tokens are {', '.join(by_modality)}; "
-                "taken to be text where the sum allows",
-            )
+            listed = ", ".join(by_modality)
+            notes = (f"{at} does not say which cached tokens are {listed}; taken to be text where the sum allows",)
         pairs = input_leaves(
             total,
             whole=self._names.total_in,
@@ -187,6 +181,18 @@ class TotalsReader:
             cached_by_modality=cached_by,
         )
         return pairs, notes
+
+    def _output(self, outside: Body, total: int) -> tuple[Pairs, tuple[str, ...]]:
+        at, whole = f"usage.{self._names.outside}", self._names.total_out
+        reasoning = said(payload_int(outside, "reasoning_tokens", at=at))
+        audio = said(payload_int(outside, "audio_tokens", at=at))
+        image = said(payload_int(outside, "image_tokens", at=at))
+        remainder(total, whole, reasoning_tokens=reasoning)
+        over = min(reasoning, max(0, reasoning + audio + image - total))
+        pairs = output_leaves(total, whole=whole, reasoning=reasoning - over, audio=audio, image=image)
+        if not over:
+            return pairs, ()
+        return pairs, (f"{at}: {over} reasoning tokens can only be audio or image tokens as well; counted as those",)
 
 
 def _writes(inside: Body, *, at: str) -> dict[Meter, int]:

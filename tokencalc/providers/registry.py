@@ -85,6 +85,8 @@ def _read_other(usage: Body, body: Body, provider: str | None) -> Usage:
     for names in google.SPELLINGS:
         if names.prompt in usage or names.candidates in usage or names.thoughts in usage:
             return google.read(usage, body, names)
+    if usage is not body and "usage" not in body:
+        return google.read(usage, body, google.CAMEL if "usageMetadata" in body else google.SNAKE)
     raise UsageInvalid(
         f"usage: cannot tell the format of {_shown(usage)}; looked for prompt_tokens (chat completions), "
         "input_tokens (Responses, Anthropic, plain counts), promptTokenCount or prompt_token_count (Gemini), "
