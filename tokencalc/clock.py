@@ -15,6 +15,9 @@ from tokencalc.errors import TimeInvalid
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+# No call was made before, and beyond it the arithmetic of periods leaves what Python's calendar can hold.
+_FIRST_YEAR, _LAST_YEAR = 1970, 8999
+
 
 class Clock(Protocol):
     """What tells the time: ``now`` for instants, ``monotonic`` for durations in seconds."""
@@ -81,15 +84,15 @@ def instant_from(value: object, *, name: str) -> datetime:
             instant = instant.replace(tzinfo=UTC)
     if not isinstance(instant, datetime) or instant.utcoffset() is None:
         raise _refused(value, name)
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise _refused(value, name) from None
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise _refused(value, name)
+    return instant.astimezone(UTC)
 
 
 def _refused(value: object, name: str) -> TimeInvalid:
     return TimeInvalid(
-        f"{name}: expected an instant with a time zone, for example 2026-11-20T12:00:00Z, found {value!r:.60}",
+        f"{name}: expected an instant with a time zone, from {_FIRST_YEAR} to {_LAST_YEAR}, "
+        f"for example 2026-11-20T12:00:00Z, found {value!r:.60}",
         path=name,
         found=value,
     )

@@ -46,13 +46,14 @@ def decimal_from(value: object, *, name: str) -> Decimal:
     """Read an exact decimal number from a Decimal, an int, text, or a float by its shortest text.
 
     Raises MoneyInvalid for booleans, NaN, infinities, other types, and numbers of
-    more than 40 digits or beyond 1e18; ``name`` says in the message what was read.
+    more than 40 digits or from 1e18 on; ``name`` says in the message what was read.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str | float):
         raise _refused(value, name)
     if isinstance(value, int) and value.bit_length() > 4 * _MAX_DIGITS:
         raise _refused(value, name)
-    text = repr(value) if isinstance(value, float) else value
+    # float's own repr: a subclass may write itself in another way, as numpy's does.
+    text = float.__repr__(value) if isinstance(value, float) else value
     if isinstance(text, str):
         text = text.strip()
         if len(text) > 2 * _MAX_DIGITS or "_" in text:
@@ -63,10 +64,13 @@ def decimal_from(value: object, *, name: str) -> Decimal:
         raise _refused(value, name) from None
     if not number.is_finite():
         raise _refused(value, name)
+    if not number:
+        # Plain zero: one of "0e-999999999" would cost gigabytes in the first power of ten.
+        return ZERO_USD
     sign_digits = number.as_tuple()
-    if len(sign_digits.digits) > _MAX_DIGITS or number.adjusted() > _MAX_EXPONENT:
+    if len(sign_digits.digits) > _MAX_DIGITS or number.adjusted() >= _MAX_EXPONENT:
         raise _refused(value, name)
-    if number.adjusted() < -_MAX_DIGITS and number != 0:
+    if number.adjusted() < -_MAX_DIGITS:
         raise _refused(value, name)
     return number
 

@@ -19,6 +19,8 @@ from tokencalc.errors import TimeInvalid
 PeriodKind = Literal["hour", "day", "week", "month", "total", "run"]
 PERIOD_KINDS: tuple[str, ...] = get_args(PeriodKind)
 
+_MICROSECOND = timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
@@ -39,7 +41,8 @@ class Period:
 
 def zone_from(name: object) -> ZoneInfo:
     """Return the IANA zone of that name; TimeInvalid says what was found where there is none."""
-    if isinstance(name, str):
+    # "localtime" is whatever the machine is set to: two machines would keep one budget by different days.
+    if isinstance(name, str) and name != "localtime":
         try:
             return _zone(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -97,8 +100,26 @@ def _instant(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _hour(instant: datetime, zone: ZoneInfo) -> Period:
-    # Whole hours of elapsed time from the zone's last full hour: right for half-hour offsets and repeated hours.
+    # All instants that share the local hour and its offset: right for half-hour zones and for repeated hours.
+    # Where the offset moves by half an hour, the hour is cut at the move, so that no two hours overlap.
     local = instant.astimezone(zone)
-    start = instant - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-    key = start.astimezone(zone).strftime("%Y-%m-%dT%H%z")
-    return Period(kind="hour", key=key, start=start.astimezone(UTC), end=start.astimezone(UTC) + timedelta(hours=1))
+    past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    start = instant.astimezone(UTC) - past
+    end = start + timedelta(hours=1)
+    start = _move_between(start, instant, zone) or start
+    end = _move_between(instant, end - _MICROSECOND, zone) or end
+    return Period(kind="hour", key=local.strftime("%Y-%m-%dT%H%z"), start=start, end=end)
+
+
+def _move_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first instant of the zone's offset at ``late``, if ``early`` has another one (at most one move)."""
+    offset = late.astimezone(zone).utcoffset()
+    if early.astimezone(zone).utcoffset() == offset:
+        return None
+    while late - early > _MICROSECOND:
+        middle = early + (late - early) // 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            late = middle
+        else:
+            early = middle
+    return late.astimezone(UTC)
