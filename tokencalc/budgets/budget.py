@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tokencalc.errors import BudgetInvalid, InvalidInput
@@ -19,6 +20,7 @@ from tokencalc.periods import PeriodKind, period_kind_from, zone_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from tokencalc.ledger.records import Dimension
 
 Policy = Literal["hard", "soft", "observe"]
@@ -151,3 +153,30 @@ def budget_definition(budget: Budget) -> dict[str, Any]:
         "alert_at": list(budget.alert_at),
     }
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """A budget's definition in the form in which it is compared: integers and tuples."""
+
+    budget: Budget
+    limit_pico: int
+    thresholds_pico: tuple[tuple[int, int], ...]
+    needs_details: bool
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether the budget refuses."""
+        return self.budget.policy == "hard"
+
+
+@lru_cache(maxsize=1024)
+def rules_from(definition: str) -> Rules:
+    """Read a stored definition once."""
+    budget = budget_from(json.loads(definition))
+    details = budget.period == "run" or any(key.startswith("tag:") for key in budget.scope)
+    return Rules(
+        budget=budget,
+        limit_pico=budget.limit_pico,
+        thresholds_pico=budget.thresholds_pico,
+        needs_details=details,
+    )

@@ -85,7 +85,7 @@ class Report:
         return self.total.unpriced_calls
 
 
-def report(
+def report(  # noqa: PLR0913  # keyword only
     store: SqliteStore,
     *,
     group_by: Sequence[str],

@@ -80,6 +80,13 @@ class EntryDraft:
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
 
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether this is a charge without an amount, or whose amount leaves meters out."""
+        if self.kind != "charge":
+            return False
+        return self.amount_pico is None or (bool(self.unpriced) and self.amount_source == "priced")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

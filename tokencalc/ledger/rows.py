@@ -130,10 +130,3 @@ def entry_from_draft(draft: EntryDraft, sequence: int, digest: bytes, *, recorde
         idempotency_key=draft.idempotency_key,
         digest=digest.hex(),
     )
-
-
-def is_unpriced(draft: EntryDraft) -> bool:
-    """Whether an entry counts as an unpriced call: a charge without an amount, or with meters left out."""
-    return draft.kind == "charge" and (
-        draft.amount_pico is None or (bool(draft.unpriced) and draft.amount_source == "priced")
-    )

@@ -163,6 +163,9 @@ class Transaction(Protocol):
     def add_scope(self, row: HoldRow, period_id: int) -> None:
         """Count an existing hold in one more period."""
 
+    def suspect_pico(self, period_id: int) -> int:
+        """Return the sum of suspect holds that are counted in a period."""
+
     def change_hold(self, row: HoldRow, event: str) -> None:
         """Mark a hold as changed, and note the event."""
 

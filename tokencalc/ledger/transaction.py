@@ -16,7 +16,7 @@ from tokencalc.ledger import statements
 from tokencalc.ledger.book import CACHE_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, lines_text, usage_text
-from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row, is_unpriced
+from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 
@@ -145,7 +145,7 @@ class SqliteTransaction(CachedBook):
         """Append an entry to the chain and its figures to the rollup."""
         dimension_id = self._dimension_id(draft.dimension)
         detail = entry_detail(draft)
-        unpriced = int(is_unpriced(draft))
+        unpriced = int(draft.is_unpriced)
         columns = (
             draft.kind,
             draft.at_us,
@@ -201,6 +201,15 @@ class SqliteTransaction(CachedBook):
         """Return every hold that is open (suspects included)."""
         stored = [row for row in self._read_holds("state = 'open'", ()) if row.state == "open"]
         return [*stored, *(row for row in self._new_holds.values() if row.state == "open")]
+
+    def suspect_pico(self, period_id: int) -> int:
+        """Return the sum of suspect holds that are counted in a period."""
+        expired = self._read_holds("state = 'open' AND expires_us <= ?", (self.now_us,))
+        return sum(
+            row.amount_pico
+            for row in expired
+            if period_id in row.period_ids and row.state == "open" and row.expires_us <= self.now_us
+        )
 
     def change_hold(self, row: HoldRow, event: str) -> None:
         """Mark a hold as changed, and note the event."""

@@ -1,0 +1,62 @@
+"""The one path by which record, settle, write-off and reprice write money.
+
+Booking never refuses: the money is gone already. What it takes above a limit is
+itemised as excess; what it takes past a threshold is a crossing, written in the
+same transaction, once for each budget, period and threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tokencalc.budgets.covering import Call, covers
+from tokencalc.budgets.thresholds import note_crossings, note_excess
+from tokencalc.money import MAX_PICO, usd_from_pico
+
+if TYPE_CHECKING:
+    from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason
+    from tokencalc.ledger.store import HoldRow, Transaction
+
+
+def book(
+    transaction: Transaction, draft: EntryDraft, reason: ExcessReason, *, ends_hold: HoldRow | None = None
+) -> Entry:
+    """Append an entry and count it in every budget that covers it; with ``ends_hold``, give that hold back.
+
+    Raises BudgetUnknown, before anything was written, for a named budget that does not exist.
+    """
+    asked, draft = draft, within_range(draft)
+    call = Call(dimension=draft.dimension, tags=draft.tags, run=draft.run, budgets=draft.budgets, at_us=draft.at_us)
+    covering = covers(transaction, call)
+    entry = transaction.append(draft)
+    amount = draft.amount_pico or 0
+    held = {} if ends_hold is None else dict.fromkeys(ends_hold.period_ids, ends_hold.amount_pico)
+    unpriced = int(draft.is_unpriced)
+    for cover in covering:
+        before = cover.period.used_pico
+        cover.period.held_pico -= held.pop(cover.period.period_id, 0)
+        cover.period.spent_pico += amount
+        cover.period.unpriced_calls += unpriced
+        cover.period.overflowed |= cover.period.spent_pico > MAX_PICO or draft is not asked
+        note_excess(transaction, cover.rules, cover.period, before, reason, draft.at_us, entry.sequence)
+        note_crossings(transaction, cover.rules, cover.period, draft.at_us)
+        transaction.change_period(cover.period)
+    give_back(transaction, held)
+    return entry
+
+
+def give_back(transaction: Transaction, held_pico: dict[int, int]) -> None:
+    """Take held amounts off the periods in which they were counted."""
+    for period_id, amount in held_pico.items():
+        period = transaction.period_by_id(period_id)
+        period.held_pico -= amount
+        transaction.change_period(period)
+
+
+def within_range(draft: EntryDraft) -> EntryDraft:
+    """Return the draft without an amount that no column holds; the notes keep it, and it counts as unpriced."""
+    if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
+        return draft
+    note = f"{usd_from_pico(draft.amount_pico)} USD is more than one entry can hold ({usd_from_pico(MAX_PICO)} USD)"
+    return replace(draft, amount_pico=None, amount_source=None, notes=(*draft.notes, note))

@@ -1,0 +1,206 @@
+"""Which budgets cover a call, and their period rows, made when they are first needed.
+
+A period row starts from what the book holds already: entries that were booked
+before the budget was set count in the period in which they happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tokencalc.budgets.budget import Rules, rules_from, scope_value
+from tokencalc.budgets.thresholds import note_crossings
+from tokencalc.clock import instant_from_micros, micros_from_instant
+from tokencalc.errors import BudgetUnknown
+from tokencalc.ledger.store import PeriodRow
+from tokencalc.periods import period_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tokencalc.ledger.records import Dimension
+    from tokencalc.ledger.store import BudgetRow, HoldRow, Transaction
+    from tokencalc.periods import PeriodKind
+
+_SLOT_US = 15 * 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What decides which budgets cover a call: whom it is about, and when."""
+
+    dimension: Dimension
+    tags: Mapping[str, str]
+    run: str
+    budgets: tuple[str, ...]
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """One budget instance that covers a call, with the row that counts for it."""
+
+    row: BudgetRow
+    rules: Rules
+    period: PeriodRow
+
+
+def covers(transaction: Transaction, call: Call) -> list[Cover]:
+    """Return every budget instance that covers the call, making period rows that are missing.
+
+    Raises BudgetUnknown for a named budget that does not exist.
+    """
+    rows = transaction.budgets()
+    for name in call.budgets:
+        if all(row.name != name for row in rows):
+            known = tuple(row.name for row in rows)
+            raise BudgetUnknown(
+                f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}. Set it first",
+                budget=name,
+                known=known,
+            )
+    found: list[Cover] = []
+    for row in rows:
+        rules = rules_from(row.definition)
+        value = covering_value(rules, row.name, call)
+        if value is not None:
+            found.append(Cover(row, rules, period_row(transaction, row, rules, value, call.at_us, call.run)))
+    return found
+
+
+def covering_value(rules: Rules, name: str, call: Call) -> str | None:
+    """Return the budget's instance that covers the call, or None; a named budget covers it in any case."""
+    if rules.budget.period == "run" and not call.run:
+        return None
+    value = scope_value(rules.budget.scope, call.dimension, call.tags)
+    return "" if value is None and name in call.budgets else value
+
+
+def period_bounds(kind: PeriodKind, timezone: str, at_us: int, run: str) -> tuple[str, int | None, int | None]:
+    """Return key, start and end (microseconds) of the period that holds an instant."""
+    # Periods of today's zones begin on quarter-hours, so one answer serves a whole slot; older zones are checked.
+    bounds = _slot_bounds(kind, timezone, at_us // _SLOT_US, run)
+    if (bounds[1] is None or bounds[1] <= at_us) and (bounds[2] is None or at_us < bounds[2]):
+        return bounds
+    return _bounds(kind, timezone, at_us, run)
+
+
+@lru_cache(maxsize=4096)
+def _slot_bounds(kind: PeriodKind, timezone: str, slot: int, run: str) -> tuple[str, int | None, int | None]:
+    return _bounds(kind, timezone, slot * _SLOT_US, run)
+
+
+def _bounds(kind: PeriodKind, timezone: str, at_us: int, run: str) -> tuple[str, int | None, int | None]:
+    period = period_at(kind, instant_from_micros(at_us), timezone=timezone, run=run)
+    start = None if period.start is None else micros_from_instant(period.start)
+    end = None if period.end is None else micros_from_instant(period.end)
+    return period.key, start, end
+
+
+def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
+    transaction: Transaction, row: BudgetRow, rules: Rules, value: str, at_us: int, run: str
+) -> PeriodRow:
+    """Return the row of the instance's period that holds an instant, made from the book if it is missing."""
+    key, start_us, end_us = period_bounds(rules.budget.period, rules.budget.timezone, at_us, run)
+    found = transaction.period(row, value, key)
+    if found is not None:
+        return found
+    made = _empty_period(row, rules, value, (key, start_us, end_us))
+    transaction.add_period(made)
+    set_here = (start_us is None or start_us <= row.set_us) and (end_us is None or row.set_us < end_us)
+    # The period in which the budget was set was filled then, for every instance at once.
+    if not set_here and (start_us is None or start_us <= row.entries_until_us):
+        fill_periods(transaction, row, rules, {value: made}, (start_us, end_us))
+        note_crossings(transaction, rules, made, at_us)
+    return made
+
+
+def _empty_period(row: BudgetRow, rules: Rules, value: str, bounds: tuple[str, int | None, int | None]) -> PeriodRow:
+    key, start_us, end_us = bounds
+    return PeriodRow(
+        period_id=0,
+        budget_id=row.budget_id,
+        revision=row.revision,
+        scope_value=value,
+        period_key=key,
+        start_us=start_us,
+        end_us=end_us,
+        limit_pico=rules.limit_pico,
+    )
+
+
+def seed_current_period(transaction: Transaction, row: BudgetRow, rules: Rules) -> list[PeriodRow]:
+    """Make the rows of the period in which a budget is set, one for each instance that the book knows."""
+    if rules.budget.period == "run":
+        return []
+    bounds = period_bounds(rules.budget.period, rules.budget.timezone, transaction.now_us, "")
+    made: dict[str, PeriodRow] = {}
+
+    def instance(value: str) -> PeriodRow:
+        if value not in made:
+            made[value] = _empty_period(row, rules, value, bounds)
+            transaction.add_period(made[value])
+        return made[value]
+
+    if not any(value == "*" for value in rules.budget.scope.values()):
+        instance("")
+    fill_periods(transaction, row, rules, made, bounds[1:], instance)
+    return list(made.values())
+
+
+def fill_periods(  # noqa: PLR0913, PLR0917  # what says where to count
+    transaction: Transaction,
+    row: BudgetRow,
+    rules: Rules,
+    made: dict[str, PeriodRow],
+    bounds: tuple[int | None, int | None],
+    instance: Callable[[str], PeriodRow] | None = None,
+) -> None:
+    """Count what was booked and what is held in the bounds into the given rows (or those that instance makes)."""
+    start_us, end_us = bounds
+    details = rules.needs_details or row.revision > 1
+    for booked in transaction.booked(start_us=start_us, end_us=end_us, details=details):
+        call = Call(
+            dimension=booked.dimension, tags=booked.tags, run=booked.run, budgets=booked.budgets, at_us=start_us or 0
+        )
+        value = covering_value(rules, row.name, call)
+        period = _find(made, value, instance)
+        if period is not None:
+            period.spent_pico += booked.amount_pico
+            period.unpriced_calls += booked.unpriced_calls
+    for hold in _holds_within(transaction.open_holds(), bounds):
+        period = _find(made, covering_value(rules, row.name, call_of_hold(hold)), instance)
+        if period is not None:
+            period.held_pico += hold.amount_pico
+            transaction.add_scope(hold, period.period_id)
+
+
+def _find(
+    made: dict[str, PeriodRow], value: str | None, instance: Callable[[str], PeriodRow] | None
+) -> PeriodRow | None:
+    if value is None:
+        return None
+    return made.get(value) or (instance(value) if instance else None)
+
+
+def _holds_within(holds: Iterable[HoldRow], bounds: tuple[int | None, int | None]) -> list[HoldRow]:
+    start_us, end_us = bounds
+    return [
+        hold
+        for hold in holds
+        if (start_us is None or start_us <= hold.at_us) and (end_us is None or hold.at_us < end_us)
+    ]
+
+
+def call_of_hold(hold: HoldRow) -> Call:
+    """Return what a hold is about, as `covers` asks for it."""
+    detail = hold.detail
+    return Call(
+        dimension=hold.dimension,
+        tags=detail.get("tags", {}),  # type: ignore[arg-type]  # holds.py wrote it as a mapping
+        run=str(detail.get("run", "")),
+        budgets=tuple(detail.get("budgets", ())),  # type: ignore[arg-type]  # written as a list of names
+        at_us=hold.at_us,
+    )

@@ -1,0 +1,333 @@
+"""Holds: reserve, extend, settle, release, and the end of those that were lost.
+
+A hold is a row: open until it is settled or released, once. Past its lifetime it
+is *suspect*, still counted; when it stays so, a write-off books what the call was
+expected to cost, and a settlement that comes later corrects that. Nothing is
+freed in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.budgets.booking import book, give_back
+from tokencalc.budgets.covering import Call, call_of_hold, covers
+from tokencalc.budgets.thresholds import note_excess
+from tokencalc.clock import instant_from_micros
+from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
+from tokencalc.ledger.records import Dimension, EntryDraft, Hold, entry_id, hold_id
+from tokencalc.ledger.store import HoldRow
+from tokencalc.money import usd_from_pico
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokencalc.budgets.covering import Cover
+    from tokencalc.ledger.records import Entry
+    from tokencalc.ledger.store import Transaction
+
+_CLOCK_TOLERANCE_US = 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveRequest:
+    """What a reserve asks for: the worst case to set aside, and whom it is about."""
+
+    amount_pico: int
+    expected_pico: int
+    dimension: Dimension
+    lifetime_us: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
+    budgets: tuple[str, ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+
+
+def reserve(transaction: Transaction, request: ReserveRequest) -> Hold:
+    """Set the worst case aside in every budget that covers the call.
+
+    Raises BudgetExceeded where a hard budget has no room, ClockBehind where a hard
+    budget cannot know its period, BudgetUnknown; then nothing was written.
+    """
+    call = Call(
+        dimension=request.dimension,
+        tags=request.tags,
+        run=request.run,
+        budgets=request.budgets,
+        at_us=transaction.now_us,
+    )
+    covering = covers(transaction, call)
+    refuse(transaction, covering, request.amount_pico)
+    over_limit = [
+        cover.row.name
+        for cover in covering
+        if cover.rules.budget.policy == "soft"
+        and cover.period.used_pico + request.amount_pico > cover.period.limit_pico
+    ]
+    row = HoldRow(
+        hold_id=0,
+        state="open",
+        amount_pico=request.amount_pico,
+        expected_pico=request.expected_pico,
+        dimension=request.dimension,
+        at_us=transaction.now_us,
+        expires_us=transaction.now_us + request.lifetime_us,
+        detail=_detail(request, over_limit),
+        period_ids=tuple(cover.period.period_id for cover in covering),
+    )
+    transaction.add_hold(row)
+    _add_held(transaction, covering, request.amount_pico)
+    return hold_record(transaction, row)
+
+
+def _detail(request: ReserveRequest, over_limit: list[str]) -> dict[str, object]:
+    said: dict[str, object] = {
+        "tags": dict(request.tags),
+        "run": request.run,
+        "budgets": list(request.budgets),
+        "context": dict(request.context),
+        "notes": list(request.notes),
+        "over_limit": over_limit,
+        "key": request.idempotency_key,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _add_held(transaction: Transaction, covering: list[Cover], amount_pico: int) -> None:
+    for cover in covering:
+        before = cover.period.used_pico
+        cover.period.held_pico += amount_pico
+        transaction.change_period(cover.period)
+        note_excess(transaction, cover.rules, cover.period, before, "soft_reserve", transaction.now_us, None)
+
+
+def refuse(transaction: Transaction, covering: list[Cover], amount_pico: int) -> None:
+    """Raise BudgetExceeded for the tightest hard budget without room, or ClockBehind; else return."""
+    hard = [cover for cover in covering if cover.rules.is_hard]
+    if hard and transaction.now_us < transaction.last_us - _CLOCK_TOLERANCE_US:
+        now, last = instant_from_micros(transaction.now_us), instant_from_micros(transaction.last_us)
+        raise ClockBehind(
+            f"the clock says {now:%Y-%m-%dT%H:%M:%SZ}, the ledger was last written at {last:%Y-%m-%dT%H:%M:%SZ}; "
+            f"hard budget {hard[0].row.name!r} cannot know its period: set the clock, or wait until it has caught up",
+            now=now,
+            last=last,
+        )
+    lacking = [
+        cover
+        for cover in hard
+        if cover.period.overflowed or cover.period.used_pico + amount_pico > cover.period.limit_pico
+    ]
+    if lacking:
+        tightest = min(lacking, key=lambda cover: cover.period.limit_pico - cover.period.used_pico)
+        raise _exceeded(transaction, tightest, amount_pico)
+
+
+def _exceeded(transaction: Transaction, cover: Cover, amount_pico: int) -> BudgetExceeded:
+    period = cover.period
+    available = max(0, period.limit_pico - period.used_pico)
+    suspect = transaction.suspect_pico(period.period_id)
+    resets_at = None if period.end_us is None else instant_from_micros(period.end_us)
+    text = (
+        f"budget {cover.row.name!r} has {usd_from_pico(available)} USD left of {usd_from_pico(period.limit_pico)} "
+        f"(spent {usd_from_pico(period.spent_pico)}, held {usd_from_pico(period.held_pico)}); "
+        f"{usd_from_pico(amount_pico)} USD is needed for the worst case"
+    )
+    if period.overflowed:
+        text += "; the period's counter is past what a ledger file can count, so a hard budget refuses"
+    if suspect:
+        text += f"; {usd_from_pico(suspect)} USD of what is held is suspect: settle or release lost calls"
+    text += f"; it resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}" if resets_at else "; raise the limit to go on"
+    return BudgetExceeded(
+        text,
+        budget=cover.row.name,
+        scope_value=period.scope_value or None,
+        limit_usd=usd_from_pico(period.limit_pico),
+        spent_usd=usd_from_pico(period.spent_pico),
+        held_usd=usd_from_pico(period.held_pico),
+        suspect_usd=usd_from_pico(suspect),
+        requested_usd=usd_from_pico(amount_pico),
+        available_usd=usd_from_pico(available),
+        resets_at=resets_at,
+    )
+
+
+def hold_row(transaction: Transaction, number: int) -> HoldRow:
+    """Return the hold of that number; HoldUnknown where there is none."""
+    row = transaction.hold(number)
+    if row is None:
+        name = hold_id(transaction.chain_id, number)
+        raise HoldUnknown(f"hold {name} does not exist in this ledger; list them with `tokencalc holds`", hold_id=name)
+    return row
+
+
+def _not_open(transaction: Transaction, row: HoldRow, verb: str) -> HoldNotOpen:
+    name = hold_id(transaction.chain_id, row.hold_id)
+    return HoldNotOpen(
+        f"hold {name} is {row.state} and cannot be {verb}; a hold ends once", hold_id=name, state=row.state
+    )
+
+
+def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
+    """Replace a hold by its actual charge, in the period of the reserve.
+
+    A fact is never refused: a suspect, released or written-off hold is settled
+    too. The same settlement again returns the first entry, marked replayed;
+    another one raises HoldNotOpen.
+    """
+    row = hold_row(transaction, number)
+    if row.state == "settled":
+        first = transaction.entry(row.entry_sequence or 0)
+        if first.usage == draft.usage and first.caller_pico == draft.caller_pico:
+            return replace(first, replayed=True)
+        raise _not_open(transaction, row, "settled with another usage")
+    said = row.detail
+    notes = draft.notes
+    if row.state != "open":
+        notes = (*notes, f"the hold was {row.state} before this settlement")
+    draft = replace(
+        draft,
+        at_us=row.at_us,
+        hold_id=number,
+        tags={**_mapping(said.get("tags")), **draft.tags},
+        run=str(said.get("run", "")),
+        budgets=_names(said.get("budgets")),
+        idempotency_key=_text_or_none(said.get("key")),
+        notes=notes,
+    )
+    over = (draft.amount_pico or 0) > row.amount_pico
+    entry = book(
+        transaction, draft, "overrun" if over else "record_without_hold", ends_hold=row if row.state == "open" else None
+    )
+    if row.state == "written_off":
+        _reverse_write_off(transaction, row)
+    row.state, row.entry_sequence = "settled", entry.sequence
+    transaction.change_hold(row, "settled")
+    return entry
+
+
+def _reverse_write_off(transaction: Transaction, row: HoldRow) -> None:
+    written_off = transaction.entry(row.entry_sequence or 0)
+    book(
+        transaction,
+        replace(
+            _ending_draft(row, "correction"),
+            amount_pico=-(written_off.amount_pico or 0),
+            corrects=written_off.sequence,
+            notes=("the lost call was settled late: its write-off is taken back",),
+        ),
+        "correction",
+    )
+
+
+def _ending_draft(row: HoldRow, kind: Any) -> EntryDraft:
+    said = row.detail
+    return EntryDraft(
+        kind=kind,
+        at_us=row.at_us,
+        dimension=row.dimension,
+        amount_source="priced",
+        tags=_mapping(said.get("tags")),
+        run=str(said.get("run", "")),
+        budgets=_names(said.get("budgets")),
+        hold_id=row.hold_id,
+    )
+
+
+def release(transaction: Transaction, number: int) -> Hold:
+    """Give a hold back unused; a second release returns the hold marked replayed.
+
+    Raises HoldNotOpen for a hold that was settled or written off.
+    """
+    row = hold_row(transaction, number)
+    if row.state == "released":
+        return replace(hold_record(transaction, row), replayed=True)
+    if row.state != "open":
+        raise _not_open(transaction, row, "released")
+    give_back(transaction, dict.fromkeys(row.period_ids, row.amount_pico))
+    row.state = "released"
+    transaction.change_hold(row, "released")
+    return hold_record(transaction, row)
+
+
+def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, amount_pico: int | None) -> Hold:
+    """Give a hold a new lifetime from now, or another amount; hard budgets may refuse the increase."""
+    row = hold_row(transaction, number)
+    if row.state != "open":
+        raise _not_open(transaction, row, "extended")
+    if amount_pico is not None and amount_pico != row.amount_pico:
+        more = amount_pico - row.amount_pico
+        covering = [
+            cover for cover in covers(transaction, call_of_hold(row)) if cover.period.period_id in row.period_ids
+        ]
+        if more > 0:
+            refuse(transaction, covering, more)
+        _add_held(transaction, covering, more)
+        seen = {cover.period.period_id for cover in covering}
+        # Periods of a budget that was defined anew since: they count the hold too, but refuse nothing any more.
+        give_back(transaction, {period_id: -more for period_id in row.period_ids if period_id not in seen})
+        row.amount_pico = amount_pico
+    if lifetime_us is not None:
+        row.expires_us = transaction.now_us + lifetime_us
+    transaction.change_hold(row, "extended")
+    return hold_record(transaction, row)
+
+
+def write_off_lost(transaction: Transaction, *, close_after_us: int) -> list[Entry]:
+    """Close holds that have been suspect for so long, each by a write-off at its expected cost."""
+    lost = [row for row in transaction.open_holds() if row.expires_us + close_after_us <= transaction.now_us]
+    entries: list[Entry] = []
+    for row in lost:
+        draft = replace(
+            _ending_draft(row, "write_off"),
+            amount_pico=row.expected_pico,
+            notes=("the end of this call was never seen: booked at its expected cost",),
+        )
+        entry = book(transaction, draft, "write_off", ends_hold=row)
+        row.state, row.entry_sequence = "written_off", entry.sequence
+        transaction.change_hold(row, "written_off")
+        entries.append(entry)
+    return entries
+
+
+def hold_record(transaction: Transaction, row: HoldRow) -> Hold:
+    """Return the public record of a hold as it stands in this transaction."""
+    said, dimension = row.detail, row.dimension
+    is_suspect = row.state == "open" and row.expires_us <= transaction.now_us
+    return Hold(
+        hold_id=hold_id(transaction.chain_id, row.hold_id),
+        state="suspect" if is_suspect else row.state,
+        amount_pico=row.amount_pico,
+        expected_pico=row.expected_pico,
+        provider=dimension.provider or None,
+        model=dimension.model,
+        at=instant_from_micros(row.at_us),
+        expires_at=instant_from_micros(row.expires_us),
+        agent_id=dimension.agent_id or None,
+        user_id=dimension.user_id or None,
+        project=dimension.project or None,
+        api_key_id=dimension.api_key_id or None,
+        operation=dimension.operation or None,
+        tags=_mapping(said.get("tags")),
+        run=_text_or_none(said.get("run")),
+        budgets=_names(said.get("budgets")),
+        context=_mapping(said.get("context")),
+        idempotency_key=_text_or_none(said.get("key")),
+        entry_id=None if row.entry_sequence is None else entry_id(transaction.chain_id, row.entry_sequence),
+        over_limit=_names(said.get("over_limit")),
+        notes=_names(said.get("notes")),
+    )
+
+
+def _mapping(value: object) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else ()
+
+
+def _text_or_none(value: object) -> str | None:
+    return str(value) if value else None

@@ -1,0 +1,42 @@
+"""Crossings and excess: what a budget's counters passed, noted in the transaction that passed it.
+
+Thresholds were turned into amounts when the limit was set, so integers are
+compared with integers. A crossing is noted once for each period and threshold;
+in a period that is over already it is stored but not announced.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokencalc.money import MAX_PICO
+
+if TYPE_CHECKING:
+    from tokencalc.budgets.budget import Rules
+    from tokencalc.ledger.records import ExcessReason
+    from tokencalc.ledger.store import PeriodRow, Transaction
+
+
+def note_excess(  # noqa: PLR0913, PLR0917  # the facts of one excess
+    transaction: Transaction,
+    rules: Rules,
+    period: PeriodRow,
+    used_before_pico: int,
+    reason: ExcessReason,
+    at_us: int,
+    sequence: int | None,
+) -> None:
+    """Itemise by how much a fact took a period (further) above its limit; observing budgets have no excess."""
+    over = period.used_pico - max(period.limit_pico, used_before_pico)
+    if over > 0 and rules.budget.policy != "observe":
+        transaction.add_excess(period, reason, min(over, MAX_PICO), at_us, sequence)
+
+
+def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at_us: int) -> None:
+    """Note each threshold that spending has passed for the first time in this period."""
+    for percent, amount_pico in rules.thresholds_pico:
+        if period.spent_pico >= amount_pico and period.spent_pico > 0 and percent not in period.crossed_percents:
+            now_us = transaction.now_us
+            starts = period.start_us is None or period.start_us <= now_us
+            ends = period.end_us is not None and period.end_us <= now_us
+            transaction.add_crossing(period, percent, at_us, in_open_period=starts and not ends)
