@@ -133,7 +133,8 @@ class ClaudeCodeLogs:
 
     def _take(self, fields: dict[str, Any], place: str, project: str | None, *, in_subagents: bool) -> None:
         message = fields.get("message")
-        if fields.get("type", "assistant") != "assistant" or not isinstance(message, dict) or message.get("usage") is None:
+        is_answer = fields.get("type", "assistant") == "assistant"  # old files have no type
+        if not is_answer or not isinstance(message, dict) or message.get("usage") is None:
             self.summary.skip("non_usage")
             return
         if message.get("model") == _SYNTHETIC:
