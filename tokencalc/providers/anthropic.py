@@ -17,7 +17,6 @@ from tokencalc.providers.payload import (
     payload_text,
     require_any,
     said,
-    served_tier,
 )
 from tokencalc.providers.survey import Counters, Shapes, survey
 from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder
@@ -61,7 +60,6 @@ MARKS = frozenset(
 """Keys of a usage object that only Anthropic's has."""
 
 _shapes = Shapes(COUNTERS)
-_TIERS = {"standard": "standard", "priority": "priority", "batch": "batch"}
 _NOWHERE = "not_available"
 
 
@@ -111,7 +109,7 @@ def read_plain(usage: Body, body: Body) -> Usage | None:
             (_WEB_SEARCH, searches),
         ),
         model=model if type(model) is str and model else None,
-        service_tier=None if tier is None else _tier(usage),
+        service_tier=tier if type(tier) is str and tier else None,
         region=None if region is None else _region(usage),
         speed=speed if type(speed) is str and speed else None,
         ignored=ignored,
@@ -175,11 +173,6 @@ def _leaves(usage: Body, *, at: str) -> dict[Meter, int]:
     }
 
 
-def _tier(usage: Body) -> str | None:
-    tier = payload_text(usage, "service_tier")
-    return _TIERS.get(tier or "") or served_tier(tier)
-
-
 def _region(usage: Body) -> str | None:
     region = payload_text(usage, "inference_geo")
     return None if region == _NOWHERE else region
@@ -197,7 +190,7 @@ def _served(  # noqa: PLR0913  # what a usage is made of
     return Usage.from_leaves(
         leaves,
         model=model or payload_text(body, "model"),
-        service_tier=_tier(usage),
+        service_tier=payload_text(usage, "service_tier"),
         region=_region(usage),
         speed=payload_text(usage, "speed"),
         ignored=ignored,

@@ -17,7 +17,6 @@ from tokencalc.providers.payload import (
     payload_text,
     require_any,
     said,
-    served_tier,
     total_notes,
 )
 from tokencalc.providers.survey import Counters, survey
@@ -102,18 +101,13 @@ SPELLINGS = (CAMEL, SNAKE, INTERACTION)
 _COUNTERS = {names: names.counters() for names in SPELLINGS}
 _PLAIN_KEYS = {
     names: frozenset(value for key, value in asdict(names).items() if key not in {"at", "item_count"})
-    | {"serviceTier", "service_tier"}
+    | {"serviceTier", "service_tier", "trafficType", "traffic_type"}
     for names in SPELLINGS
 }
 _TOTAL = {names: (f"{names.at}.{names.total}",) for names in SPELLINGS}
 _INPUT, _CACHE_READ, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHE_READ, Meter.OUTPUT, Meter.REASONING
 _MODALITY_BY_NUMBER = {1: "text", 2: "image", 3: "video", 4: "audio", 5: "document"}
-_TIERS = {
-    "on_demand_flex": "flex",
-    "on_demand_priority": "priority",
-    "1": "standard",
-    "2": "provisioned_throughput",
-}
+_TRAFFIC_BY_NUMBER = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 
 
 def read(usage: Body, body: Body, names: Names) -> Usage:
@@ -134,6 +128,7 @@ def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:
     if (
         prompt < cached or cached < 0 or candidates < 0 or thoughts < 0 or tool_prompt < 0
         or total != prompt + candidates + thoughts + tool_prompt or total > MAX_QUANTITY
+        or type(get("trafficType")) is int or type(get("traffic_type")) is int
     ):  # fmt: skip
         return None
     for key in (names.prompt_list, names.candidates_list, names.cached_list, names.tool_prompt_list):
@@ -240,16 +235,20 @@ def _model(body: Body) -> str | None:
 
 
 def _tier(usage: Body, body: Body) -> str | None:
-    for holder, key in (
-        (usage, "serviceTier"),
-        (usage, "service_tier"),
-        (body, "service_tier"),
-        (usage, "trafficType"),
-        (usage, "traffic_type"),
-    ):
-        value = holder.get(key)
-        name = value if isinstance(value, str) else str(value) if type(value) is int and value else None
-        if name:
-            lowered = str(getattr(name, "value", name)).lower()
-            return _TIERS.get(lowered) or served_tier(lowered)
+    """Return the served tier in Google's own word; Vertex calls it the type of traffic."""
+    for holder, key in _TIER_KEYS:
+        value = (usage if holder == "usage" else body).get(key)
+        if isinstance(value, str) and value:
+            return str(getattr(value, "value", value))
+        if type(value) is int:
+            return _TRAFFIC_BY_NUMBER.get(value)
     return None
+
+
+_TIER_KEYS = (
+    ("usage", "serviceTier"),
+    ("usage", "service_tier"),
+    ("body", "service_tier"),
+    ("usage", "trafficType"),
+    ("usage", "traffic_type"),
+)

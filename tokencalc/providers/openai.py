@@ -18,7 +18,6 @@ from tokencalc.providers.payload import (
     payload_text,
     require_any,
     said,
-    served_tier,
     total_notes,
 )
 from tokencalc.providers.survey import Counters, Shapes, survey
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _INPUT, _CACHE_READ, _CACHE_WRITE = Meter.INPUT, Meter.CACHE_READ, Meter.CACHE_WRITE
 _OUTPUT, _REASONING = Meter.OUTPUT, Meter.REASONING
 _NOTHING: dict[str, Any] = {}
-_TIERS = {"default": "standard", "priority": "priority", "flex": "flex", "on_demand": "standard"}
 
 _INSIDE = (
     "cached_tokens",
@@ -127,7 +125,7 @@ class TotalsReader:
                 (_REASONING, reasoning),
             ),
             model=model if type(model) is str and model else None,
-            service_tier=None if tier is None else _TIERS.get(tier) or served_tier(payload_text(body, "service_tier")),
+            service_tier=tier if type(tier) is str and tier else payload_text(usage, "service_tier"),
             ignored=ignored,
         )
 
@@ -153,7 +151,7 @@ class TotalsReader:
         return Usage.from_leaves(
             fresh_pairs + output_pairs,
             model=payload_text(body, "model"),
-            service_tier=served_tier(payload_text(body, "service_tier") or payload_text(usage, "service_tier")),
+            service_tier=payload_text(body, "service_tier") or payload_text(usage, "service_tier"),
             ignored=tuple(found.ignored),
             notes=(*notes, *sums, *input_notes, *output_notes, *extra_notes, *found.notes),
         )

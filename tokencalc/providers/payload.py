@@ -79,14 +79,3 @@ def total_notes(total: int | None, expected: int, *, path: str, rule: str) -> tu
     if total is None or total == expected:
         return ()
     return (f"{path} ({total}) is not {rule} ({expected}); the parts were priced, the total was not",)
-
-
-_STANDARD_NAMES = frozenset({"default", "on_demand", "standard"})
-
-
-def served_tier(name: str | None) -> str | None:
-    """Return the served tier in lower case; every provider's name for its ordinary tier becomes ``standard``."""
-    if name is None:
-        return None
-    lowered = name.lower()
-    return "standard" if lowered in _STANDARD_NAMES else lowered
