@@ -1,0 +1,140 @@
+"""`tokencalc doctor`: what is installed, where the ledger is and how it fares, how old the prices are."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from tokencalc.cli.exits import FAILED, OK
+from tokencalc.cli.logs import log_folders
+from tokencalc.cli.main import tokencalc_version
+from tokencalc.cli.options import examples, json_option, ledger_option, ledger_path
+from tokencalc.cli.output import number, put_json, table
+from tokencalc.clock import SystemClock
+from tokencalc.config import load_settings
+from tokencalc.engine import Engine
+from tokencalc.errors import TokencalcError
+from tokencalc.ledger.files import file_system
+from tokencalc.ledger.schema import SCHEMA_VERSION
+from tokencalc.pricing.catalog import Catalog
+from tokencalc.tokens.count import count_text, loaded_encodings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokencalc.config import Settings
+
+_OLD_PRICES_DAYS = 60
+
+State = Literal["ok", "note", "bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at; ``bad`` makes the doctor exit with 1."""
+
+    name: str
+    state: State
+    text: str
+
+
+@click.command(epilog=examples("tokencalc doctor --json"))
+@ledger_option
+@json_option
+def doctor(*, ledger: str | None, as_json: bool) -> int:
+    """Look at everything that a first question would be about. Exits with 1 where something is broken."""
+    checks = list(_checks(ledger))
+    healthy = all(check.state != "bad" for check in checks)
+    if as_json:
+        put_json({"healthy": healthy, "checks": checks})
+    else:
+        table(("", "", "found"), [(check.name, check.state, check.text) for check in checks], texts=(0, 1, 2))
+    return OK if healthy else FAILED
+
+
+def _checks(ledger: str | None) -> Iterator[Check]:
+    yield Check(name="tokencalc", state="ok", text=tokencalc_version())
+    yield Check(
+        name="python", state="ok", text=f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    try:
+        settings = load_settings()
+        path = ledger_path(ledger)
+    except TokencalcError as error:
+        yield Check(name="settings", state="bad", text=error.message)
+        return
+    yield Check(name="settings", state="ok", text=str(settings.file) if settings.file else "no file; defaults")
+    yield _time_zone(settings)
+    yield from _ledger(path, settings)
+    yield _prices(settings)
+    yield _tokenizers()
+    yield from _logs()
+
+
+def _time_zone(settings: Settings) -> Check:
+    local = SystemClock().now().astimezone()
+    text = f"days begin at midnight in {settings.timezone}; this machine is at {local:%Z} (UTC{local:%z})"
+    return Check(name="time zone", state="ok", text=text)
+
+
+def _ledger(path: str, settings: Settings) -> Iterator[Check]:
+    if path == ":memory:":
+        yield Check(name="ledger", state="note", text="in memory: gone when the program ends")
+        return
+    file = Path(path).expanduser()
+    if not file.exists():
+        yield Check(name="ledger", state="note", text=f"none yet; the first booking makes {file}")
+        return
+    try:
+        with Engine.open(path, settings=settings) as engine:
+            size, found = engine.size_bytes, engine.verify()
+    except TokencalcError as error:
+        yield Check(name="ledger", state="bad", text=error.message)
+        return
+    yield Check(name="ledger", state="ok", text=f"{file}, {_size(size)}, schema {SCHEMA_VERSION}")
+    yield Check(name="file system", state="ok", text=file_system(file.absolute().parent))
+    if found.ok:
+        yield Check(name="verify", state="ok", text=f"clean, {number(found.entries)} entries")
+    else:
+        more = f" (and {len(found.problems) - 1} more: tokencalc verify)" if len(found.problems) > 1 else ""
+        yield Check(name="verify", state="bad", text=f"{found.problems[0]}{more}")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{number(-(-size_bytes // 1024))} KiB"
+
+
+def _prices(settings: Settings) -> Check:
+    try:
+        catalog = Catalog.packaged().with_files(settings.prices)
+        age_days, models = catalog.age_days(SystemClock().now()), len(catalog.models())
+    except TokencalcError as error:
+        return Check(name="prices", state="bad", text=error.message)
+    own = f", {len(settings.prices)} files of your own" if settings.prices else ""
+    text = f"{number(models)} models{own}; checked on {catalog.checked_on}, {number(max(0, age_days))} days ago"
+    old = age_days > _OLD_PRICES_DAYS
+    return Check(name="prices", state="note" if old else "ok", text=f"{text}; upgrade for newer ones" if old else text)
+
+
+def _tokenizers() -> Check:
+    for name in ("o200k_base", "cl100k_base"):
+        count_text("a", tokenizer="openai", encoding=name)
+    return Check(name="tokenizers", state="ok", text=f"{', '.join(loaded_encodings())}, offline")
+
+
+def _logs() -> Iterator[Check]:
+    folders = log_folders()
+    if not folders:
+        yield Check(name="logs", state="note", text="no logs of Claude Code found (~/.claude/projects)")
+        return
+    for folder, files in folders:
+        yield Check(name="logs", state="ok", text=f"{folder}, {number(files)} files of Claude Code")
+    yield Check(
+        name="",
+        state="note",
+        text="Claude Code deletes logs after 30 days (its setting cleanupPeriodDays); a ledger keeps what was imported",
+    )
