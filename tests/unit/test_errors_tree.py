@@ -14,7 +14,7 @@ import pytest
 from tokencalc import errors
 from tokencalc.errors import BudgetExceeded, InvalidInput, TokencalcError
 
-CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
+CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, TokencalcError)]
 
 
 def drawn() -> dict[str, str]:

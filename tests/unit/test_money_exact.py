@@ -94,7 +94,7 @@ def test_what_is_no_sensible_number_is_refused_by_name(value: object) -> None:
 
 
 def test_a_lenient_decimal_context_of_the_caller_changes_nothing() -> None:
-    with decimal.localcontext(prec=3, traps={decimal.InvalidOperation: False}):
+    with decimal.localcontext(decimal.Context(prec=3, traps=[])):
         assert Decimal("0.123456789012") == decimal_from("0.123456789012", name="x")
         assert usd_from_pico(123_456_789_012) == Decimal("0.123456789012")
         assert pico_from_usd("1.000000000001", name="x") == 1_000_000_000_001
@@ -103,9 +103,8 @@ def test_a_lenient_decimal_context_of_the_caller_changes_nothing() -> None:
 
 
 def test_a_strict_decimal_context_of_the_caller_changes_nothing() -> None:
-    with decimal.localcontext(
-        prec=1, traps={decimal.Inexact: True, decimal.Rounded: True, decimal.FloatOperation: True}
-    ):
+    traps = [decimal.Inexact, decimal.Rounded, decimal.FloatOperation]
+    with decimal.localcontext(decimal.Context(prec=1, traps=traps)):
         assert Decimal("0.1") == decimal_from(0.1, name="x")
         assert display_usd(Decimal("12.345678")) == "12.345678"
 
