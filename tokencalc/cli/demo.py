@@ -197,10 +197,8 @@ def _show_total(summary: Summary) -> None:
     if saving.calls:
         verb, amount = ("saved", saving.saved_usd) if saving.saved_pico >= 0 else ("cost", -saving.saved_usd)
         more = "" if verb == "saved" else " more than it saved"
-        put(
-            f"Caching {verb} {dollars(amount)}{more}: {number(saving.calls)} calls against the same tokens at the plain "
-            "input rate."
-        )
+        plain = f"{number(saving.calls)} calls against the same tokens at the plain input rate"
+        put(f"Caching {verb} {dollars(amount)}{more}: {plain}.")
 
 
 def _show_models(summary: Summary) -> None:

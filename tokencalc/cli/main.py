@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,7 @@ from tokencalc.jsontext import error_value, to_json
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _INTERRUPTED = 130
 
@@ -37,6 +37,24 @@ _HELP = {
 
 class _Commands(click.Group):
     """Lists commands with their help without importing them."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's signature
+        **extra: Any,
+    ) -> Any:
+        """Run, tell errors in one line, and end with the exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
+        given = list(sys.argv[1:] if args is None else args)
+        _make_streams_forgiving()
+        code = _run(
+            lambda: super(_Commands, self).main(given, prog_name or "tokencalc", complete_var, False, **extra), given
+        )
+        if standalone_mode:
+            sys.exit(code)
+        return code
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a day's work."""
@@ -126,16 +144,14 @@ def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) ->
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
-def cli() -> None:
+def main() -> None:
     """What LLM calls cost, and that they never cost more than someone allowed."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    _make_streams_forgiving()
+def _run(command: Callable[[], Any], given: list[str]) -> int:
+    as_json = "--json" in given
     try:
-        outcome = cli.main(args=given, prog_name="tokencalc", standalone_mode=False)
+        outcome = command()
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
@@ -143,12 +159,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return _INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return INVALID
     except click.ClickException as error:
-        return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json="--json" in given)
+        return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json=as_json)
     except TokencalcError as error:
-        return _tell(error_value(error), exit_code(error), as_json="--json" in given)
+        return _tell(error_value(error), exit_code(error), as_json=as_json)
     except OSError as error:
-        return _tell({"error": "os_error", "message": _os_message(error)}, FAILED, as_json="--json" in given)
+        return _tell({"error": "os_error", "message": _os_message(error)}, FAILED, as_json=as_json)
     return outcome if isinstance(outcome, int) else OK
 
 

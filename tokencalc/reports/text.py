@@ -12,14 +12,14 @@ from html import escape
 
 _LONGEST = 200
 
-# Control characters, line separators, marks that turn text round or are not seen, lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~!])")
 
 
 def safe_text(value: object, *, longest: int = _LONGEST) -> str:
-    """Return one line of printable text: control characters as their escapes, cut after ``longest``."""
-    text = _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), str(value))
+    """Return one line of printable text: what is not printable as its escape, cut after ``longest`` characters."""
+    text = str(value)[: longest + 1]
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
