@@ -1,0 +1,218 @@
+"""Compare pricing/*.toml with the public price sets, and append what is new.
+
+    python -m scripts.import_prices --genai genai_prices-0.2.3-py3-none-any.whl
+        --litellm litellm-1.109.1-...whl [--provider openai] [--write]
+
+Get the sets with ``pip download --no-deps genai-prices==0.2.3 litellm==1.109.1``
+(litellm is large; one of the two is enough). The file inside a wheel may be given
+instead: ``genai_prices/data.py``, ``model_prices_and_context_window_backup.json``.
+
+Without ``--write`` it prints a diff for review: models that we do not have, and
+every rate that differs, with both values. Differences that a card keeps on
+purpose (``differs_because``) are listed apart, with the reason. ``--write``
+appends only: new models, and new cards where a set dates a change after our last
+card. It never edits a card; a rate that was wrong from its first day is for a
+person to correct, with a note. Look at the result with ``git diff`` before you
+commit it, and at the provider's own page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scripts.compile_prices import EDITED
+from scripts.price_sets import genai_facts, litellm_facts
+from scripts.price_toml import dump_table
+from tokencalc.pricing.build import ProviderTable
+from tokencalc.pricing.loader import read_toml
+from tokencalc.pricing.schema import TableChecker, instant_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TOKEN_RATES = ("input_per_mtok", "output_per_mtok")
+_LIMITS = ("context_window_tokens", "output_limit_tokens")
+
+
+class PriceSet(NamedTuple):
+    """A public set: its name and version as sources say it, its day, and its models by ``provider/model``."""
+
+    name: str
+    day: date
+    models: Mapping[str, Mapping[str, Any]]
+
+
+class Difference(NamedTuple):
+    """One rate or fact on which a set and our table disagree; None where one side has none."""
+
+    model: str
+    day: date
+    key: str
+    ours: str | None
+    theirs: str | None
+    because: str | None
+
+
+def differences(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> Iterator[Difference]:
+    """Yield where our table and a set disagree, for the models that both have."""
+    table = ProviderTable(raw)
+    by_id = {model["id"]: model for model in raw["model"]}
+    for name, theirs in _of(provider, price_set):
+        if name not in table.names:
+            continue
+        model = by_id[table.names[name]]
+        for index, card in enumerate(theirs["card"]):
+            following = theirs["card"][index + 1]["effective_from"] if index + 1 < len(theirs["card"]) else None
+            day = following - timedelta(days=1) if following else max(price_set.day, card["effective_from"] or date.min)
+            ours = _card_on(model, day)
+            if ours is not None:
+                yield from _card_differences(name, day, ours, card)
+
+
+def _of(provider: str, price_set: PriceSet) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, model in price_set.models.items():
+        owner, _, name = key.partition("/")
+        if owner == provider:
+            yield name.lower(), model
+
+
+def _card_on(model: Mapping[str, Any], day: date) -> Mapping[str, Any] | None:
+    found = None
+    for card in model["card"]:
+        if instant_of(card["effective_from"]).date() <= day:
+            found = card
+    return found
+
+
+def _card_differences(
+    name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> Iterator[Difference]:
+    left, right = dict(_flat(ours, day)), dict(_flat(theirs, day))
+    because = ours.get("differs_because")
+    for key in sorted(set(left) | set(right)):
+        if left.get(key) != right.get(key):
+            yield Difference(name, day, key, left.get(key), right.get(key), because)
+
+
+def _flat(card: Mapping[str, Any], day: date) -> Iterator[tuple[str, str]]:
+    """Yield every price of a card on a day under a name of its own."""
+    yield from card["rates"].items()
+    for tier in card.get("tiers", ()):
+        size = tier.get("over_input_tokens") or tier["from_input_tokens"] - 1
+        yield from ((f"{key} over {size}", price) for key, price in tier["rates"].items())
+    for variant in card.get("variants", ()):
+        start, end = variant.get("effective_from"), variant.get("effective_until")
+        if (start is None or instant_of(start).date() <= day) and (end is None or day < instant_of(end).date()):
+            says = ",".join(f"{key}={value}" for key, value in variant["when"].items())
+            plain = {"rates": variant["rates"], "tiers": variant.get("tiers", ())}
+            yield from ((f"{key} {says}", price) for key, price in _flat(plain, day))
+
+
+def new_model(name: str, theirs: Mapping[str, Any], limits: Mapping[str, Any], price_set: PriceSet) -> dict[str, Any]:
+    """Return a set's model as an entry of ours, its unknown dates marked as such."""
+    known = {key: limits.get(key) or theirs.get(key) for key in _LIMITS}
+    entry: dict[str, Any] = {"id": name}
+    entry["aliases"] = [alias for alias in theirs.get("aliases", ()) if alias == alias.lower()]
+    entry["dated"] = bool(theirs.get("dated"))
+    entry |= {key: value for key, value in known.items() if value}
+    entry["mode"] = limits.get("mode") or theirs.get("mode") or "text"
+    entry["card"] = [new_card(card, price_set) for card in theirs["card"]]
+    return entry
+
+
+def new_card(theirs: Mapping[str, Any], price_set: PriceSet) -> dict[str, Any]:
+    """Return a set's card as a card of ours; a missing start becomes the set's day, marked as not known."""
+    card: dict[str, Any] = {"effective_from": theirs["effective_from"] or price_set.day}
+    if theirs["effective_from"] is None:
+        card["effective_from_known"] = False
+    card |= {key: theirs[key] for key in ("rates", "tiers", "variants", "multipliers") if theirs.get(key)}
+    return card | {"source": [price_set.name], "checked_on": price_set.day}
+
+
+def is_for_us(model: Mapping[str, Any]) -> bool:
+    """Tell whether a model is priced in meters that we have, under a name that can be one."""
+    rates = model["card"][-1]["rates"]
+    return any(key in rates for key in _TOKEN_RATES) and ":" not in model["id"].removeprefix("ft:")
+
+
+def append_new(provider: str, raw: dict[str, Any], price_set: PriceSet) -> list[str]:
+    """Append models and cards that are new, and say which."""
+    table = ProviderTable(raw)
+    by_id = {model["id"]: model for model in raw["model"]}
+    told = []
+    for name, theirs in _of(provider, price_set):
+        if name not in table.names and name not in table.moving and is_for_us(theirs):
+            entry = new_model(name, theirs, {}, price_set)
+            entry["aliases"] = [alias for alias in entry["aliases"] if alias not in table.names]
+            raw["model"].append(entry)
+            told.append(f"{name}: new model")
+        elif name in table.names:
+            model = by_id[table.names[name]]
+            last = instant_of(model["card"][-1]["effective_from"]).date()
+            for card in theirs["card"]:
+                if card["effective_from"] and card["effective_from"] > last:
+                    model["card"].append(new_card(card, price_set))
+                    told.append(f"{name}: new card from {card['effective_from']}")
+    return told
+
+
+def _report(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> int:
+    """Print the diff of one provider and return how many differences want a decision."""
+    table = ProviderTable(raw)
+    print(f"== {provider} against {price_set.name}")
+    for name, theirs in _of(provider, price_set):
+        if name not in table.names and name not in table.moving:
+            print(f"   not ours    {name}" + ("" if is_for_us(theirs) else " (meters or names that we do not have)"))
+    found = list(differences(provider, raw, price_set))
+    for item in found:
+        mark = "on purpose" if item.because else "differs   "
+        print(f"   {mark}  {item.model} {item.day} {item.key}: ours {item.ours}, theirs {item.theirs}")
+    for because in dict.fromkeys(f"{item.model}: {item.because}" for item in found if item.because):
+        print(f"   because     {because}")
+    return sum(not item.because for item in found)
+
+
+def main() -> int:
+    """Print the diff, or append what is new."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--genai", type=Path, help="genai-prices: its wheel, or data.py from it")
+    parser.add_argument("--genai-name", default="genai-prices 0.2.3", help="what the cards' sources call it")
+    parser.add_argument("--genai-day", type=date.fromisoformat, default=date(2026, 11, 9), help="the newest day in it")
+    parser.add_argument("--litellm", type=Path, help="litellm: its wheel, or the JSON of prices from it")
+    parser.add_argument("--litellm-name", default="litellm 1.109.1", help="what the cards' sources call it")
+    parser.add_argument("--litellm-day", type=date.fromisoformat, default=date(2026, 10, 26), help="the newest day in it")
+    parser.add_argument("--provider", action="append", help="one of ours; all of them by default")
+    parser.add_argument("--write", action="store_true", help="append new models and new dated cards")
+    arguments = parser.parse_args()
+    sets = []
+    if arguments.genai:
+        sets.append(PriceSet(arguments.genai_name, arguments.genai_day, genai_facts(arguments.genai)))
+    if arguments.litellm:
+        sets.append(PriceSet(arguments.litellm_name, arguments.litellm_day, litellm_facts(arguments.litellm)))
+    if not sets:
+        parser.error("give --genai, --litellm, or both")
+    open_questions = 0
+    for path in sorted(EDITED.glob("*.toml")):
+        if arguments.provider and path.stem not in arguments.provider:
+            continue
+        raw = read_toml(path)
+        for price_set in sets:
+            if arguments.write:
+                print(*append_new(path.stem, raw, price_set), sep="\n")
+            else:
+                open_questions += _report(path.stem, raw, price_set)
+        if arguments.write:
+            text = path.read_text(encoding="utf-8")
+            head = [line for line in text.splitlines() if line.startswith("#")]
+            TableChecker(path.name, packaged=True).table(raw)
+            path.write_text(dump_table(raw, "\n".join(head)), encoding="utf-8")
+    print(f"{open_questions} differences want a decision" if not arguments.write else "look at it: git diff pricing/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
