@@ -6,13 +6,14 @@ import re
 
 from tokencalc.tokens.exact import count_exact
 from tokencalc.tokens.factors import FAMILIES, UNKNOWN
+from tokencalc.tokens.pieces import pieces
 from tokencalc.tokens.result import Counted
 from tokencalc.tokens.runs import runs
 
 _DIGITS = re.compile(r"[0-9]+")
 _DIGITS_PER_TOKEN = 3
 _UNITS = 1000
-_SHORT_TEXT_SLACK = 2
+_SHORT_TEXT_SLACK = 1
 """Tokens each way that a short text may differ by, whatever its factor says."""
 
 
@@ -22,7 +23,8 @@ def count_approximate(text: str, family_name: str) -> Counted:
         return Counted(0, 0, 0, "exact")
     family = FAMILIES.get(family_name, UNKNOWN)
     units, slack = 0, 0
-    for kind, part in runs(text):
+    # Piece by piece, so that a long text is never held a second time as a list of its lines.
+    for kind, part in (run for piece in pieces(text) for run in runs(piece.text)):
         counted = count_exact(part, family.encoding)
         tokens = counted.tokens
         slack += counted.high - tokens

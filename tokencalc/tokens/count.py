@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 from tokencalc.errors import TextInvalid
@@ -14,7 +15,7 @@ from tokencalc.tokens.messages import read_messages
 from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from tokencalc.tokens.result import Method
 
@@ -53,7 +54,7 @@ def count_text(text: str, *, tokenizer: str | None, encoding: str | None, verifi
 
 
 def count_messages(
-    messages: Iterable[object],
+    messages: Sequence[object] | Mapping[str, object],
     *,
     tokenizer: str | None,
     encoding: str | None,
@@ -62,6 +63,7 @@ def count_messages(
 ) -> TokenCount:
     """Count messages in OpenAI's shape or the provider's own, with what the provider adds around them.
 
+    A request's whole body (with ``system`` or ``systemInstruction`` beside its messages) is read too.
     Images, documents and whatever else nobody can count beforehand are named in
     ``unaccounted``. Raises TextInvalid for what are no messages.
     """
@@ -123,7 +125,8 @@ def _readable(text: str) -> str:
 
 def _checked(text: object, *, path: str) -> str:
     if not isinstance(text, str):
-        raise TextInvalid(f"{path}: expected text, found {type(text).__name__} {text!r:.60}", path=path, found=text)
+        shown = reprlib.repr(text)
+        raise TextInvalid(f"{path}: expected text, found {type(text).__name__} {shown:.60}", path=path, found=text)
     if len(text) > TEXT_CHARS_MAX:
         raise _too_long(path, len(text))
     return text

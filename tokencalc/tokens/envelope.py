@@ -47,22 +47,35 @@ class Envelope:
 
 
 _OPENAI = Envelope(request=3, message=4, name=1, tool_call=4, tool_result=4, method="exact")
-_OPENAI_REASONING = Envelope(request=3, message=3, assistant=5, name=1, tool_call=6, tool_result=6, method="modelled")
-_REASONING_MODEL = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])")
+_OPENAI_REASONING = Envelope(request=3, message=3, assistant=5, name=1, tool_call=6, tool_result=6, slack=1)
+_CLAUDE = Envelope(request=4, message=3, system=0, tool_call=27, tool_result=27)
+_GEMINI_TO_2_0 = Envelope(slack=1)
+_GPT_OSS = Envelope(request=67, message=4, system=31, slack=4)
+_LLAMA_WITH_DATE = Envelope(request=42, message=5, slack=12)
+"""Llama 3.1 and later put the dates of knowledge and of today before the first message."""
 
 _ENVELOPES: Mapping[str, Envelope] = {
-    "claude": Envelope(request=4, message=3, system=0, tool_call=27, tool_result=27, slack=3),
-    "claude_4_7": Envelope(request=4, message=3, system=0, tool_call=27, tool_result=27, slack=3),
-    "gemini": Envelope(message=1),
-    "mistral": Envelope(message=3),
+    "openai": _OPENAI,
+    "claude": _CLAUDE,
+    "claude_4_7": _CLAUDE,
+    "gemini": Envelope(message=1, slack=1),
+    "mistral": Envelope(request=1, message=2, assistant=1, slack=1),
     "llama": Envelope(request=5, message=5),
-    "gpt_oss": Envelope(request=67, message=4),
+    "qwen": Envelope(request=3, message=5),
+    "gpt_oss": _GPT_OSS,
 }
 _UNKNOWN = Envelope(request=3, message=4, slack=10)
 
+_BY_MODEL: tuple[tuple[str, re.Pattern[str], Envelope], ...] = (
+    ("openai", re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])"), _OPENAI_REASONING),
+    ("gemini", re.compile(r"(?:.*/)?gemini-(?:1|2\.0)"), _GEMINI_TO_2_0),
+    ("llama", re.compile(r"(?:.*/)?llama-?3\.[1-9]"), _LLAMA_WITH_DATE),
+)
+
 
 def envelope_for(tokenizer: str | None, model: str | None) -> Envelope:
-    """Return the envelope of a family; among OpenAI's the model's name says whether it is a reasoning model."""
-    if tokenizer == "openai":
-        return _OPENAI_REASONING if model and _REASONING_MODEL.match(model) else _OPENAI
+    """Return the envelope of a family, and of the model where its generation differs from its family's."""
+    for family, pattern, envelope in _BY_MODEL:
+        if family == tokenizer and model and pattern.match(model):
+            return envelope
     return _ENVELOPES.get(tokenizer or "", _UNKNOWN)

@@ -7,18 +7,28 @@ cost nothing, is named in ``unaccounted`` by its path.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from tokencalc.errors import TextInvalid
 
 MESSAGES_MAX = 1_000_000
+"""Messages that one request may hold before it is refused."""
+
 UNACCOUNTED_MAX = 50
+"""Paths that ``unaccounted`` names before it only says how many more there are."""
+
 _DEPTH_MAX = 16
 
 _LISTS = ("messages", "contents", "input")
 _SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction")
+_DEFINITIONS = frozenset(
+    {"tools", "functions", "response_format", "text", "toolConfig", "generationConfig", "mcp_servers"}
+)
+"""Keys of a body whose values the provider writes into the prompt in a form of its own."""
+
 _FREE_KEYS = frozenset(
     {"role", "type", "id", "status", "phase", "index", "object", "call_id", "callId", "tool_call_id", "tool_use_id"}
     | {"cache_control", "prefix", "is_error", "annotations", "logprobs", "toolCallId", "model", "stop_reason"}
@@ -70,18 +80,10 @@ def read_messages(messages: object) -> Request:
     body = _plain(messages)
     if isinstance(body, Mapping):
         body = _read_body(request, body)
-    if isinstance(body, (str, bytes)) or not isinstance(body, Iterable):
-        raise TextInvalid(
-            f"messages: expected a list of messages, found {type(messages).__name__} {messages!r:.60}",
-            path="messages",
-            found=messages,
-        )
+    if not _is_list(body) or not 0 < len(body) <= MESSAGES_MAX:
+        raise _refused("messages", f"a list of 1 to {MESSAGES_MAX} messages", messages)
     for index, message in enumerate(body):
-        if index >= MESSAGES_MAX:
-            raise TextInvalid(f"messages: more than {MESSAGES_MAX}", path="messages", found=index, maximum=MESSAGES_MAX)
         _read_message(request, _plain(message), f"messages[{index}]")
-    if not request.roles:
-        raise TextInvalid("messages: expected at least one message, found none", path="messages", found=messages)
     return request
 
 
@@ -94,14 +96,10 @@ def _read_body(request: Request, body: Mapping[object, object]) -> object:
         elif key in _SYSTEMS and value:
             request.roles.append("system")
             _read_content(request, _plain(value), str(key), 0)
-        elif key in {"tools", "response_format", "responseSchema", "text"} and value:
+        elif key in _DEFINITIONS and value:
             request.omit(str(key), "definitions")
     if found is None:
-        raise TextInvalid(
-            f"messages: expected a list, or a body with one of {', '.join(_LISTS)}, found keys {list(body)!r:.60}",
-            path="messages",
-            found=body,
-        )
+        raise _refused("messages", f"a list, or a body with one of {', '.join(_LISTS)}", body)
     return _plain(found)
 
 
@@ -111,20 +109,19 @@ def _read_message(request: Request, message: object, path: str) -> None:
         request.texts.append(TextPart(message, path))
         return
     if not isinstance(message, Mapping):
-        raise TextInvalid(
-            f"{path}: expected a message with a role and content, found {type(message).__name__} {message!r:.60}",
-            path=path,
-            found=message,
-        )
-    kind = message.get("type")
+        raise _refused(path, "a message with a role and content", message)
+    kind = _kind(message)
     if kind in _CALL_TYPES or kind in _RESULT_TYPES:
         _read_content(request, message, path, 0)
         # OpenAI's Responses and Gemini hold calls and results as items beside the messages.
         request.roles.append("tool" if kind in _RESULT_TYPES else "assistant")
         return
+    if kind not in {None, "message"} and "role" not in message:
+        request.omit(path, kind)
+        return
     role = message.get("role", "user")
     if not isinstance(role, str):
-        raise TextInvalid(f"{path}.role: expected text, found {role!r:.60}", path=f"{path}.role", found=role)
+        raise _refused(f"{path}.role", "text", role)
     request.roles.append(role)
     request.tool_results += role in {"tool", "function"}
     _read_fields(request, message, path, 0)
@@ -133,7 +130,7 @@ def _read_message(request: Request, message: object, path: str) -> None:
 def _read_fields(request: Request, fields: Mapping[object, object], path: str, depth: int) -> None:
     """Read every key of a message or of a part; each is text, a call, free, or omitted by name."""
     for key, raw in fields.items():
-        if raw is None or raw in ("", [], {}, False) or key in _FREE_KEYS:
+        if key in _FREE_KEYS or raw is None or raw is False or (isinstance(raw, (str, list, dict)) and not raw):
             continue
         value, where = _plain(raw), f"{path}.{key}"
         if key in _CONTENT_KEYS:
@@ -154,22 +151,22 @@ def _read_fields(request: Request, fields: Mapping[object, object], path: str, d
 def _read_content(request: Request, content: object, path: str, depth: int) -> None:
     """Read text, a part, or a list of parts, inside one another to a bounded depth."""
     if depth > _DEPTH_MAX:
-        raise TextInvalid(f"{path}: parts are nested deeper than {_DEPTH_MAX}", path=path, found=depth)
+        raise TextInvalid(
+            f"{path:.200}: parts are nested deeper than {_DEPTH_MAX}", path=path, found=depth, maximum=_DEPTH_MAX
+        )
     if isinstance(content, str):
         request.texts.append(TextPart(content, path))
     elif isinstance(content, Mapping):
         _read_part(request, content, path, depth)
-    elif isinstance(content, Iterable) and not isinstance(content, (bytes, bytearray)):
+    elif _is_list(content):
         for index, part in enumerate(content):
             _read_content(request, _plain(part), f"{path}[{index}]", depth + 1)
     elif content is not None:
-        raise TextInvalid(
-            f"{path}: expected text or parts, found {type(content).__name__} {content!r:.60}", path=path, found=content
-        )
+        raise _refused(path, "text or parts", content)
 
 
 def _read_part(request: Request, part: Mapping[object, object], path: str, depth: int) -> None:
-    kind = part.get("type")
+    kind = _kind(part)
     if kind in _CALL_TYPES:
         _read_calls(request, part, path)
     elif kind in _RESULT_TYPES:
@@ -183,14 +180,12 @@ def _read_part(request: Request, part: Mapping[object, object], path: str, depth
 
 def _read_calls(request: Request, calls: object, path: str) -> None:
     """Read one call or a list of them: its name and its arguments are text of the prompt."""
-    listed = calls if isinstance(calls, Iterable) and not isinstance(calls, (str, bytes, Mapping)) else (calls,)
+    listed = calls if _is_list(calls) else (calls,)
     for index, raw in enumerate(listed):
         call = _plain(raw)
         where = f"{path}[{index}]"
         if not isinstance(call, Mapping):
-            raise TextInvalid(
-                f"{where}: expected a tool call, found {type(call).__name__} {call!r:.60}", path=where, found=call
-            )
+            raise _refused(where, "a tool call", call)
         inner = _plain(call.get("function") or call.get("custom") or call)
         if not isinstance(inner, Mapping):
             inner = call
@@ -207,15 +202,37 @@ def _read_json(request: Request, value: object, path: str) -> None:
         request.texts.append(TextPart(value, path))
         return
     try:
-        text = json.dumps(_plain(value), ensure_ascii=False, default=str)
+        text = json.dumps(_plain(value), ensure_ascii=False, default=reprlib.repr)
     except (TypeError, ValueError, RecursionError) as error:
-        raise TextInvalid(f"{path}: cannot be written as JSON ({error})", path=path, found=value) from error
+        raise TextInvalid(f"{path}: cannot be written as JSON ({error!s:.80})", path=path, found=value) from error
     request.texts.append(TextPart(text, path))
 
 
 def _plain(value: object) -> object:
     """Return an SDK's object as the dictionary that it would send; anything else as it is."""
-    if isinstance(value, (str, Mapping, list, tuple)):
+    if isinstance(value, (str, Mapping, list, tuple, type)):
         return value
     dump = getattr(value, "model_dump", None)
-    return dump(exclude_none=True) if callable(dump) and not isinstance(value, type) else value
+    if not callable(dump):
+        return value
+    try:
+        return dump(exclude_none=True)
+    except (TypeError, ValueError) as error:
+        raise _refused("messages", "an object that can be dumped", value) from error
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """Say whether a value is a list of things, which text, bytes and iterators (read once, or endless) are not."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
+
+
+def _kind(part: Mapping[object, object]) -> str | None:
+    kind = part.get("type")
+    return kind if isinstance(kind, str) else None
+
+
+def _refused(path: str, expected: str, found: object) -> TextInvalid:
+    shown = reprlib.repr(found)
+    return TextInvalid(
+        f"{path:.200}: expected {expected}, found {type(found).__name__} {shown:.60}", path=path, found=found
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokencalc.errors import TextInvalid
+from tokencalc.errors import CallInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,11 +78,11 @@ DEFAULT_RULE = OutputRule(
 def expected_output_tokens(operation_type: str | None, input_tokens: int, limit: int | None) -> int:
     """Return the output tokens to expect, never above ``limit`` (the caller's maximum, or the model's).
 
-    Raises TextInvalid for an operation type that is none of `OUTPUT_RULES`.
+    Raises CallInvalid for an operation type that is none of `OUTPUT_RULES`.
     """
     if operation_type is not None and operation_type not in OUTPUT_RULES:
         known = ", ".join(OUTPUT_RULES)
-        raise TextInvalid(
+        raise CallInvalid(
             f"operation_type: expected one of {known}, found {operation_type!r:.60}",
             path="operation_type",
             found=operation_type,

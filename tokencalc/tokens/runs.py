@@ -30,15 +30,19 @@ _KANA = re.compile(r"[\u3040-\u30ff\uff66-\uff9f]")
 _KANA_SHARE_OF_JAPANESE = 8
 """Japanese has one kana in two or three characters; one in eight leaves room for titles and names."""
 
-_JSON_LINE = re.compile(r'\s*(?:[\[{]\s*["\[{]|"[^"]*"\s*:|[\]}][\]},]*\s*$|[\[{]\s*$)')
-_MARKDOWN_LINE = re.compile(r"\s*(?:#{1,6} |[-*+] |\d{1,3}[.)] |>|\||```|={3,}|-{3,})|.*(?:\*\*|`)")
-_CODE_LINE = re.compile(
-    r"\s*(?:def |class |import |from \S+ import|return\b|if .*:$|for .*:$|while .*:$|else:|elif |try:|except\b"
-    r"|with .*:$|@\w|#include|//|/\*|\*/|func |fn |let |const |var |public |private |static |package |use "
-    r"|</?\w|[)}\]];?,?$"
-    r"|\$ |SELECT |INSERT )"
-    r"|.*(?:[;{]\s*$|\w\(.*\)\s*[;:{]?$|\w\s*[+*/|&-]?=\s*\S|==|!=|->|=>|::|&&|\|\|)"
+_MARKDOWN_START = re.compile(r"\s*(?:#{1,6} |[-*+] |\d{1,3}[.)] |>|\||```|={3,}|-{3,}|\*\*)")
+_CODE_START = re.compile(
+    r"\s*(?:def |class |import |from \S+ import|return\b|if |for |while |else|elif |try:|except\b|with |@\w|#include|//"
+    r"|/\*|func |fn |let |const |var |public |private |static |package |use |</?\w|[)}\]];?,?$|\$ |SELECT |INSERT )"
 )
+_JSON_MARKS = re.compile(r'["{}\[\]:,]')
+_CODE_MARKS = re.compile(r"[=(){}\[\];_<>|&$\\]")
+
+_JSON_SHARE = 8
+_CODE_SHARE = 14
+_CODE_START_SHARE = 50
+_QUOTES_OF_JSON = 4
+"""One mark in so many characters makes a line JSON (with that many quotes) or code; fewer do after a code word."""
 
 
 class Run(NamedTuple):
@@ -92,11 +96,21 @@ _LINE_LOOKED_AT_CHARS = 400
 
 def _line_kind(line: str) -> str:
     """Return the kind of a line, or nothing for a blank one, which belongs to what precedes it."""
-    shown = line[:_LINE_LOOKED_AT_CHARS].rstrip()
+    shown = line[:_LINE_LOOKED_AT_CHARS].strip()
     if not shown:
         return ""
-    if _JSON_LINE.match(shown):
+    size = len(shown)
+    if _is_json(shown, size):
         return "json"
-    if _MARKDOWN_LINE.match(shown):
+    if _MARKDOWN_START.match(shown):
         return "markdown"
-    return "code" if _CODE_LINE.match(shown) else "prose"
+    marks = len(_CODE_MARKS.findall(shown))
+    if marks * _CODE_SHARE >= size or (marks * _CODE_START_SHARE >= size and _CODE_START.match(shown)):
+        return "code"
+    return "prose" if shown.isascii() else "latin"
+
+
+def _is_json(shown: str, size: int) -> bool:
+    if shown.count('"') >= _QUOTES_OF_JSON:
+        return len(_JSON_MARKS.findall(shown)) * _JSON_SHARE >= size
+    return (shown[0] == '"' and '":' in shown) or shown.rstrip("{}[],") == ""
