@@ -29,6 +29,7 @@ from scripts.price_sets import genai_facts, litellm_facts
 from scripts.price_toml import dump_table
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.loader import read_toml
+from tokencalc.pricing.names import forms
 from tokencalc.pricing.schema import TableChecker, instant_of
 
 if TYPE_CHECKING:
@@ -62,15 +63,26 @@ def differences(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> I
     table = ProviderTable(raw)
     by_id = {model["id"]: model for model in raw["model"]}
     for name, theirs in _of(provider, price_set):
-        if name not in table.names:
+        known = _known_as(table, name)
+        if known is None:
             continue
-        model = by_id[table.names[name]]
+        model = by_id[known]
         for index, card in enumerate(theirs["card"]):
             following = theirs["card"][index + 1]["effective_from"] if index + 1 < len(theirs["card"]) else None
             day = following - timedelta(days=1) if following else max(price_set.day, card["effective_from"] or date.min)
             ours = _card_on(model, day)
             if ours is not None:
                 yield from _card_differences(name, day, ours, card)
+
+
+def _known_as(table: ProviderTable, name: str) -> str | None:
+    """Return our model of that name; a moving alias means its newest."""
+    if name in table.moving:
+        return str(table.moving[name][-1]["model"])
+    for form in forms(name):
+        if form.name in table.names and (not form.dated or table.takes_dates(table.names[form.name])):
+            return table.names[form.name]
+    return None
 
 
 def _of(provider: str, price_set: PriceSet) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -102,14 +114,30 @@ def _flat(card: Mapping[str, Any], day: date) -> Iterator[tuple[str, str]]:
     """Yield every price of a card on a day under a name of its own."""
     yield from card["rates"].items()
     for tier in card.get("tiers", ()):
-        size = tier.get("over_input_tokens") or tier["from_input_tokens"] - 1
-        yield from ((f"{key} over {size}", price) for key, price in tier["rates"].items())
+        yield from ((f"{key} over {_size(tier)}", price) for key, price in tier["rates"].items())
     for variant in card.get("variants", ()):
         start, end = variant.get("effective_from"), variant.get("effective_until")
         if (start is None or instant_of(start).date() <= day) and (end is None or day < instant_of(end).date()):
             says = ",".join(f"{key}={value}" for key, value in variant["when"].items())
-            plain = {"rates": variant["rates"], "tiers": variant.get("tiers", ())}
-            yield from ((f"{key} {says}", price) for key, price in _flat(plain, day))
+            for key, price in _flat(_with_unchanged(card, variant), day):
+                yield f"{key} {says}", price
+
+
+def _with_unchanged(card: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a variant's list with the ordinary rates that it keeps written out."""
+    kept = variant.get("unchanged", ())
+    rates = {key: price for key, price in card["rates"].items() if key.rpartition("_per_")[0] in kept}
+    tiers = {_size(tier): dict(tier["rates"]) for tier in variant.get("tiers", ())}
+    for tier in card.get("tiers", ()):
+        same = {key: price for key, price in tier["rates"].items() if key.rpartition("_per_")[0] in kept}
+        if same:
+            tiers[_size(tier)] = tiers.get(_size(tier), {}) | same
+    listed = [{"over_input_tokens": size, "rates": prices} for size, prices in sorted(tiers.items())]
+    return {"rates": rates | variant["rates"], "tiers": listed}
+
+
+def _size(tier: Mapping[str, Any]) -> int:
+    return int(tier.get("over_input_tokens") or tier["from_input_tokens"] - 1)
 
 
 def new_model(name: str, theirs: Mapping[str, Any], limits: Mapping[str, Any], price_set: PriceSet) -> dict[str, Any]:
@@ -145,7 +173,7 @@ def append_new(provider: str, raw: dict[str, Any], price_set: PriceSet) -> list[
     by_id = {model["id"]: model for model in raw["model"]}
     told = []
     for name, theirs in _of(provider, price_set):
-        if name not in table.names and name not in table.moving and is_for_us(theirs):
+        if _known_as(table, name) is None and is_for_us(theirs):
             entry = new_model(name, theirs, {}, price_set)
             entry["aliases"] = [alias for alias in entry["aliases"] if alias not in table.names]
             raw["model"].append(entry)
@@ -165,9 +193,12 @@ def _report(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> int:
     table = ProviderTable(raw)
     print(f"== {provider} against {price_set.name}")
     for name, theirs in _of(provider, price_set):
-        if name not in table.names and name not in table.moving:
+        if _known_as(table, name) is None:
             print(f"   not ours    {name}" + ("" if is_for_us(theirs) else " (meters or names that we do not have)"))
     found = list(differences(provider, raw, price_set))
+    silent = sum(item.theirs is None for item in found)
+    found = [item for item in found if item.theirs is not None]
+    print(f"   {silent} rates of ours are not in the set")
     for item in found:
         mark = "on purpose" if item.because else "differs   "
         print(f"   {mark}  {item.model} {item.day} {item.key}: ours {item.ours}, theirs {item.theirs}")

@@ -234,6 +234,9 @@ def _litellm_model(provider: str, model: str, raw: Mapping[str, Any]) -> dict[st
         else:
             prices[ours] = (price, tiers)
     base = lists.get(None, {})
+    if raw.get("mode") == "embedding":
+        for prices in lists.values():
+            prices.pop("output_per_mtok", None)
     search = raw.get("search_context_cost_per_query", {}).get("search_context_size_medium")
     if search is not None:
         base["web_search_per_kcall"] = (Decimal(search) * 1000, {})
@@ -245,7 +248,7 @@ def _litellm_model(provider: str, model: str, raw: Mapping[str, Any]) -> dict[st
             "unchanged": sorted(key.rpartition("_per_")[0] for key in base if key.endswith("_kcall")),
         }
         for suffix, when in _LITELLM_VARIANTS.items()
-        if {"input_per_mtok", "output_per_mtok"} <= set(lists.get(suffix, {}))
+        if suffix in lists and not {"input_per_mtok", "output_per_mtok"} & set(base) - set(lists[suffix])
     ]
     card["multipliers"] = _multipliers(raw)
     return {
