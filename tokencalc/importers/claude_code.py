@@ -221,7 +221,7 @@ class ClaudeCodeLogs:
             project=line.project,
             tags={"session": line.session} if line.session else {},
             notional=self._notional,
-            source=f"{KIND}:{line.source}",
+            source=line.source,
             cost_usd=line.cost_usd,
         )
 

@@ -61,7 +61,7 @@ def _usage_elsewhere(body: Body) -> tuple[Any, Body]:
 
 
 def _read_chat(usage: Body, body: Body, provider: str | None) -> Usage:
-    if provider == "groq" or "x_groq" in body or not _GROQ_MARKS.isdisjoint(usage):
+    if provider == "groq" or "x_groq" in body or "usage_breakdown" in body or not _GROQ_MARKS.isdisjoint(usage):
         return groq.read(usage, body)
     if provider == "mistral" or not _MISTRAL_MARKS.isdisjoint(usage):
         return mistral.read(usage, body)
