@@ -12,7 +12,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
-    ("engine",),
+    ("estimation", "verbs", "engine"),
     ("reports", "importers", "tool_arguments", "tool_answers", "tool"),
     ("cli",),
     ("__init__", "__main__"),
@@ -21,6 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
+    "verbs": frozenset({"estimation"}),
+    "engine": frozenset({"estimation", "verbs"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports", "tool_arguments"}),
     "tool": frozenset({"reports", "importers", "tool_arguments", "tool_answers"}),
@@ -32,6 +34,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cachetools": ("tokencalc/tokens/",),
     "click": ("tokencalc/cli/",),
     "platformdirs": ("tokencalc/config.py",),
+    "psutil": ("tokencalc/ledger/files.py",),
     "pydantic": ("tokencalc/tool_arguments.py",),
     "rich": ("tokencalc/cli/", "tokencalc/reports/"),
     "tiktoken": ("tokencalc/tokens/",),

@@ -22,7 +22,10 @@ PAGES = "\n".join(
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """Return every command below this one, groups themselves left out, with its words."""
     if isinstance(command, click.Group):
-        for name, inner in sorted(command.commands.items()):
+        context = click.Context(command, info_name=path)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None, f"{path} lists {name} and does not have it"
             yield from commands(inner, f"{path} {name}")
     else:
         yield path, command

@@ -208,9 +208,13 @@ def test_every_expected_error_matches_its_text() -> None:
 @pytest.mark.parametrize(
     ("what", "pattern", "instead"),
     [
-        # Each pattern is written so that it does not find itself.
+        # Each pattern is written so that it does not find itself. The home of "dev" is invented, in sample logs.
         ("unfinished work", r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b", "finish it, or open an issue"),
-        ("a path of one machine", r"(?<![\w./~-])/(work|tm[p]|home|Users|roo[t])/", "use tmp_path, or a relative path"),
+        (
+            "a path of one machine",
+            r"(?<![\w./~-])/(wor[k]|tm[p]|roo[t]|(home|Users)/(?!dev\b)\w+)/",
+            "write a relative path",
+        ),
         ("a package registry", r"(\bpypi\.org/simpl[e]|pythonhosted\.or[g]|index-ur[l]|artifactor[y])", "leave it out"),
     ],
 )
