@@ -108,7 +108,9 @@ class TokenCalculatorTool:
             answer = self._guarded(known, action, arguments)
         except TokencalcError as error:
             self._count(known, "failed")
-            return False, error_value(error)
+            # What was not booked goes back as it came; other values of errors are cut short.
+            kept = {"retry": error.values["retry"]} if "retry" in error.values else {}
+            return False, {**error_value(error), **kept}
         except OSError as error:
             self._count(known, "failed")
             broken = LedgerUnavailable(f"the ledger could not be used: {error}", ledger=str(self._ledger))

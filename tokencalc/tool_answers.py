@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.budget import scope_value
 from tokencalc.errors import BudgetUnknown, CallInvalid, HoldNotOpen, HoldUnknown, IdempotencyConflict, LedgerError
 from tokencalc.ledger.records import DIMENSION_KEYS, Dimension
-from tokencalc.money import EXACT, ZERO_USD
+from tokencalc.money import usd_from_pico
 from tokencalc.periods import PeriodKind, period_at
+from tokencalc.providers.registry import read_usage
 from tokencalc.reports.document import budget_document, row_document
 from tokencalc.tokens.count import cache_info, loaded_encodings
 from tokencalc.tool_arguments import FILTER_KEYS
 from tokencalc.usage import INPUT_METERS, OUTPUT_METERS, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from tokencalc.engine import BudgetStatus, Engine, Entry, Estimate, Report
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.cost import CostLine
+    from tokencalc.engine import Engine
+    from tokencalc.ledger.query import Report
+    from tokencalc.ledger.records import Entry
     from tokencalc.limits.breaker import Breaker
     from tokencalc.limits.bucket import TokenBucket
 
@@ -34,21 +40,7 @@ _TOKEN_FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_wr
 def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
     """Tokens and cost before the call, split into input and output, with the worst case and the method."""
     estimate = engine.estimate(**read)
-    cost = engine.price(
-        model=estimate.model,
-        provider=estimate.provider,
-        usage=Usage(input_tokens=estimate.input_tokens, output_tokens=estimate.output_tokens),
-        context=read.get("context"),
-        at=read.get("at"),
-    )
-    parts = {
-        name: sum((line.amount_usd for line in cost.lines if line.meter in meters), ZERO_USD)
-        for name, meters in (("input_cost_usd", INPUT_METERS), ("output_cost_usd", OUTPUT_METERS))
-    }
-    return {**_estimate_values(estimate), **parts, "price_table_checked_on": engine.catalog.checked_on}
-
-
-def _estimate_values(estimate: Estimate) -> Payload:
+    lines = estimate.cost.lines
     return {
         "model": estimate.model,
         "provider": estimate.provider,
@@ -59,12 +51,19 @@ def _estimate_values(estimate: Estimate) -> Payload:
         "output_tokens": estimate.output_tokens,
         "output_tokens_max": estimate.output_tokens_max,
         "total_tokens": estimate.input_tokens + estimate.output_tokens,
+        "input_cost_usd": _sum_usd(line for line in lines if line.meter in INPUT_METERS),
+        "output_cost_usd": _sum_usd(line for line in lines if line.meter in OUTPUT_METERS),
         "cost_usd": estimate.cost_usd,
         "cost_max_usd": estimate.cost_max_usd,
         "unaccounted": list(estimate.unaccounted),
         "notes": list(estimate.notes),
         "cards": list(estimate.cards),
+        "price_table_checked_on": engine.catalog.checked_on,
     }
+
+
+def _sum_usd(lines: Iterable[CostLine]) -> Decimal:
+    return usd_from_pico(sum(line.amount_pico for line in lines))
 
 
 def track_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> Payload:
@@ -79,7 +78,7 @@ def track_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> P
     except CALLERS_MISTAKES:
         raise
     except (LedgerError, OSError) as error:
-        raise _not_booked(error, {**read, "at": read.get("at", now)}) from error
+        raise _not_booked(error, read, now) from error
     answer = _entry_values(entry)
     try:
         answer["daily_spend_usd"] = _spend_of_day(engine, entry.at)
@@ -114,15 +113,18 @@ def _call(read: Mapping[str, Any]) -> Payload:
     return call
 
 
-def _not_booked(error: LedgerError | OSError, arguments: Mapping[str, Any]) -> LedgerError:
-    """The same failure, carrying the call that it must not lose."""
+def _not_booked(error: LedgerError | OSError, read: Mapping[str, Any], now: datetime) -> LedgerError:
+    """The same failure, carrying the call that it must not lose, in plain values."""
+    retry = {**read, "at": read.get("at", now)}
+    if not isinstance(read.get("usage"), Mapping | None):
+        retry["usage"] = read_usage(read["usage"], read.get("provider"))
     kind = type(error) if isinstance(error, LedgerError) else LedgerError
     values = error.values if isinstance(error, LedgerError) else {}
     message = (
         f"{str(error).rstrip('.')}. This usage was NOT booked: repeat track_usage with the arguments in 'retry' "
         "once the ledger works again"
     )
-    return kind(message, **{**values, "booked": False, "retry": dict(arguments)})
+    return kind(message, **{**values, "booked": False, "retry": retry})
 
 
 def _entry_values(entry: Entry) -> Payload:
@@ -277,4 +279,5 @@ def metrics_answer(
 
 
 def _ratio(part: int, whole: int) -> Decimal:
-    return EXACT.divide(Decimal(part * 10_000 // whole), Decimal(10_000)) if whole else Decimal(0)
+    """A ratio to four places; 0 where nothing was done."""
+    return Decimal(part * 10_000 // whole).scaleb(-4).normalize() if whole else Decimal(0)

@@ -27,7 +27,7 @@ from tokencalc.reports.shares import percent_text, share_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tokencalc.engine import BudgetStatus
+    from tokencalc.budgets.setting import BudgetStatus
 
 
 @click.group(epilog=examples("tokencalc budget set daily 10 --period day", "tokencalc budget list"))

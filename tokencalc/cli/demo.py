@@ -27,7 +27,7 @@ from tokencalc.reports.shares import percent_text, share_of
 from tokencalc.reports.summary import Summary, summarise
 
 if TYPE_CHECKING:
-    from tokencalc.engine import BudgetStatus
+    from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.importers.found import FoundLogs
 
 _MOST_PROBLEMS = 3

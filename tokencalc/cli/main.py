@@ -159,16 +159,20 @@ def _run(command: Callable[[], Any], given: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return _INTERRUPTED
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return INVALID
     except click.ClickException as error:
-        return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json=as_json)
+        return _tell_usage(error, as_json=as_json)
     except TokencalcError as error:
         return _tell(error_value(error), exit_code(error), as_json=as_json)
     except OSError as error:
         return _tell({"error": "os_error", "message": _os_message(error)}, FAILED, as_json=as_json)
     return outcome if isinstance(outcome, int) else OK
+
+
+def _tell_usage(error: click.ClickException, *, as_json: bool) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return INVALID
+    return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json=as_json)
 
 
 def _usage_message(error: click.ClickException) -> str:

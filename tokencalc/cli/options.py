@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType["datetime"]):
     """An instant with a zone, or a bare date (its first instant in UTC)."""
 
     name = "instant"
@@ -32,7 +32,7 @@ class Instant(click.ParamType):
             self.fail(error.message, param, ctx)
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType[tuple[str, str]]):
     """One ``key=value``."""
 
     name = "key=value"

@@ -87,7 +87,7 @@ def _usage(file: str | None, counts: dict[str, int], provider: str | None) -> Us
             raise UsageInvalid(
                 "usage: give --input-tokens and --output-tokens, or --file with a response", path="usage", found=None
             )
-        return Usage(**counts)
+        return Usage(**counts)  # type: ignore[arg-type]  # the keys are those of _COUNTS, which are all counts
     text = read_text(None, file)
     try:
         payload = json.loads(text)

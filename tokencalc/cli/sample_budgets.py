@@ -13,7 +13,8 @@ from tokencalc.money import ZERO_USD
 from tokencalc.periods import zone_from
 
 if TYPE_CHECKING:
-    from tokencalc.engine import BudgetStatus, Engine
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.engine import Engine
     from tokencalc.ledger.query import ReportRow
 
 DAILY = "sample daily"

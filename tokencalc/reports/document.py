@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.jsontext import to_json
+from tokencalc.money import pico_from_usd
 from tokencalc.reports.shares import share_of
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from tokencalc.engine import BudgetStatus, ReportRow
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.ledger.query import ReportRow
     from tokencalc.reports.summary import Summary
 
 SCHEMA = "tokencalc.report/1"
@@ -94,6 +96,8 @@ def budget_document(status: BudgetStatus) -> dict[str, Any]:
 
 
 def alerts_passed(status: BudgetStatus) -> tuple[int, ...]:
-    """Return the alert thresholds, in percent, that the spending has reached."""
-    spent, limit = status.spent_usd, status.limit_usd
-    return tuple(percent for percent in status.budget.alert_at if spent * 100 >= limit * percent)
+    """Return the alert thresholds, in percent, that the spending has reached; with a limit of 0, any spending has."""
+    spent_pico, limit_pico = (pico_from_usd(usd, name="usd") for usd in (status.spent_usd, status.limit_usd))
+    return tuple(
+        percent for percent in status.budget.alert_at if spent_pico > 0 and spent_pico * 100 >= limit_pico * percent
+    )

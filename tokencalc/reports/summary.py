@@ -10,14 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokencalc.money import ZERO_USD
+from tokencalc.money import usd_from_pico
 from tokencalc.reports.saving import CacheSaving, saving_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
-    from tokencalc.engine import BudgetStatus, Engine, Report, ReportRow
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.engine import Engine
+    from tokencalc.ledger.query import Report, ReportRow
     from tokencalc.ledger.records import Entry
 
 SECTIONS = ("model", "agent_id", "operation", "project", "day")
@@ -90,7 +92,7 @@ def summarise(  # noqa: PLR0913  # an interval, its zone and what to show
         first_at=details.first_at,
         last_at=details.last_at,
         total=by_model.total,
-        notional_usd=sum((row.cost_usd for row in notional), ZERO_USD),
+        notional_usd=usd_from_pico(sum(row.cost_pico for row in notional)),
         notional_calls=sum(row.calls for row in notional),
         unpriced_calls=by_model.unpriced_calls,
         sections={key: _sorted(report(key), key) for key in SECTIONS},
@@ -104,7 +106,7 @@ def summarise(  # noqa: PLR0913  # an interval, its zone and what to show
 
 def dearest_first(rows: tuple[ReportRow, ...] | list[ReportRow]) -> tuple[ReportRow, ...]:
     """Return rows by falling cost; equal ones by their keys, so that the order is always the same."""
-    return tuple(sorted(rows, key=lambda row: (-row.cost_usd, tuple(str(value) for value in row.key.values()))))
+    return tuple(sorted(rows, key=lambda row: (-row.cost_pico, tuple(str(value) for value in row.key.values()))))
 
 
 def _sorted(report: Report, key: str) -> tuple[ReportRow, ...]:
