@@ -8,12 +8,18 @@ ledger, because events only report what was written.
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
+
+_log = logging.getLogger("tokencalc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +90,49 @@ class Listener(Protocol):
 
     def __call__(self, event: Event, /) -> None:
         """Take note of one event."""
+
+
+class Announcer:
+    """Hands events to listeners, in order, on one background thread that starts with the first event."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        """Serve these listeners; without any, `tell` does nothing."""
+        self._listeners = tuple(listeners)
+        self._broken: set[int] = set()
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._mutex = threading.Lock()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens; without listeners nobody needs to make events."""
+        return bool(self._listeners)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Queue events; never blocks and never raises."""
+        if not self._listeners:
+            return
+        with self._mutex:
+            for event in events:
+                self._events.put(event)
+            if self._thread is None and events:
+                self._thread = threading.Thread(target=self._run, name="tokencalc-listeners", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Hand out what is queued, then stop."""
+        with self._mutex:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._events.put(None)
+            thread.join()
+
+    def _run(self) -> None:
+        while (event := self._events.get()) is not None:
+            for index, listener in enumerate(self._listeners):
+                try:
+                    listener(event)
+                except Exception:  # noqa: BLE001  # bulk: a listener is somebody else's code and must not stop the others
+                    if index not in self._broken:
+                        self._broken.add(index)
+                        _log.exception("a listener of tokencalc raised on %s; told once", type(event).__name__)

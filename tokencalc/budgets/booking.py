@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tokencalc.budgets.covering import Call, covers
 from tokencalc.budgets.thresholds import note_crossings, note_excess
+from tokencalc.events import EntryBooked
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def book(
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
         transaction.change_period(cover.period)
     give_back(transaction, held)
+    transaction.events.append(
+        EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
+    )
     return entry
 
 

@@ -16,6 +16,7 @@ from tokencalc.budgets.covering import Call, call_of_hold, covers
 from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
+from tokencalc.events import HoldOpened, HoldRefused, HoldReleased, HoldSettled
 from tokencalc.ledger.records import Dimension, EntryDraft, Hold, entry_id, hold_id
 from tokencalc.ledger.store import HoldRow
 from tokencalc.money import usd_from_pico
@@ -80,7 +81,9 @@ def reserve(transaction: Transaction, request: ReserveRequest) -> Hold:
     )
     transaction.add_hold(row)
     _add_held(transaction, covering, request.amount_pico)
-    return hold_record(transaction, row)
+    hold = hold_record(transaction, row)
+    transaction.events.append(HoldOpened(hold_id=hold.hold_id, amount_usd=hold.amount_usd, at=hold.at))
+    return hold
 
 
 def _detail(request: ReserveRequest, over_limit: list[str]) -> dict[str, object]:
@@ -122,7 +125,16 @@ def refuse(transaction: Transaction, covering: list[Cover], amount_pico: int) ->
     ]
     if lacking:
         tightest = min(lacking, key=lambda cover: cover.period.limit_pico - cover.period.used_pico)
-        raise _exceeded(transaction, tightest, amount_pico)
+        refusal = _exceeded(transaction, tightest, amount_pico)
+        transaction.events.append(
+            HoldRefused(
+                budget=refusal.budget,
+                requested_usd=refusal.requested_usd,
+                available_usd=refusal.available_usd,
+                at=instant_from_micros(transaction.now_us),
+            )
+        )
+        raise refusal
 
 
 def _exceeded(transaction: Transaction, cover: Cover, amount_pico: int) -> BudgetExceeded:
@@ -205,6 +217,15 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
         _reverse_write_off(transaction, row)
     row.state, row.entry_sequence = "settled", entry.sequence
     transaction.change_hold(row, "settled")
+    transaction.events.append(
+        HoldSettled(
+            hold_id=hold_id(transaction.chain_id, number),
+            entry_id=entry.entry_id,
+            actual_usd=entry.amount_usd,
+            overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
+            at=instant_from_micros(transaction.now_us),
+        )
+    )
     return entry
 
 
@@ -249,7 +270,9 @@ def release(transaction: Transaction, number: int) -> Hold:
     give_back(transaction, dict.fromkeys(row.period_ids, row.amount_pico))
     row.state = "released"
     transaction.change_hold(row, "released")
-    return hold_record(transaction, row)
+    hold = hold_record(transaction, row)
+    transaction.events.append(HoldReleased(hold_id=hold.hold_id, at=instant_from_micros(transaction.now_us)))
+    return hold
 
 
 def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, amount_pico: int | None) -> Hold:

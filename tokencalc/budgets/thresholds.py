@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokencalc.money import MAX_PICO
+from tokencalc.clock import instant_from_micros
+from tokencalc.events import BudgetCrossed
+from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
     from tokencalc.budgets.budget import Rules
@@ -39,4 +41,18 @@ def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at
             now_us = transaction.now_us
             starts = period.start_us is None or period.start_us <= now_us
             ends = period.end_us is not None and period.end_us <= now_us
-            transaction.add_crossing(period, percent, at_us, in_open_period=starts and not ends)
+            is_open = starts and not ends
+            transaction.add_crossing(period, percent, at_us, in_open_period=is_open)
+            if is_open:
+                transaction.events.append(_crossed(rules, period, percent, at_us))
+
+
+def _crossed(rules: Rules, period: PeriodRow, percent: int, at_us: int) -> BudgetCrossed:
+    return BudgetCrossed(
+        budget=rules.budget.name,
+        period_key=period.period_key,
+        threshold_percent=percent,
+        spent_usd=usd_from_pico(period.spent_pico),
+        limit_usd=usd_from_pico(period.limit_pico),
+        at=instant_from_micros(at_us),
+    )

@@ -130,8 +130,18 @@ class Entry:
 
     @property
     def amount_usd(self) -> Decimal | None:
-        """What the call cost in dollars; None while it is unpriced."""
-        return None if self.amount_pico is None else usd_from_pico(self.amount_pico)
+        """What the call cost in dollars; None while it is unpriced, wholly or in some meter."""
+        return None if self.amount_pico is None or self.is_partly_priced else usd_from_pico(self.amount_pico)
+
+    @property
+    def counted_usd(self) -> Decimal:
+        """What totals and budgets count for this entry: its amount, or the sum of the lines that have a price."""
+        return usd_from_pico(self.amount_pico or 0)
+
+    @property
+    def is_partly_priced(self) -> bool:
+        """Whether some meters had no rate, so that the counted amount is a lower bound."""
+        return bool(self.unpriced) and self.amount_source == "priced"
 
     @property
     def caller_cost_usd(self) -> Decimal | None:
@@ -141,9 +151,9 @@ class Entry:
     @property
     def cost_gap_usd(self) -> Decimal | None:
         """The caller's figure minus our price, where both are known and differ."""
-        if self.caller_pico is None or self.amount_pico is None or self.amount_source != "priced":
+        if self.caller_pico is None or self.amount_usd is None or self.amount_source != "priced":
             return None
-        gap_pico = self.caller_pico - self.amount_pico
+        gap_pico = self.caller_pico - (self.amount_pico or 0)
         return usd_from_pico(gap_pico) if gap_pico else None
 
 

@@ -26,9 +26,10 @@ from tokencalc.ledger.transaction import SqliteTransaction
 from tokencalc.ledger.writer import GroupWriter, InterruptedAfterCommit, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tokencalc.clock import Clock
+    from tokencalc.events import Event
     from tokencalc.ledger.store import Step
 
 Durability = Literal["full", "normal"]
@@ -38,8 +39,18 @@ _BUSY_TIMEOUT_MS = 30_000
 class SqliteStore:
     """One open ledger. `writer` runs steps; `reading` lends a connection for queries."""
 
-    def __init__(self, path: str | os.PathLike[str], *, clock: Clock, durability: Durability = "full") -> None:
-        """Open the ledger at ``path`` (made if missing), or one in memory for ``":memory:"``."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock,
+        durability: Durability = "full",
+        tell: Callable[[Sequence[Event]], None] | None = None,
+    ) -> None:
+        """Open the ledger at ``path`` (made if missing), or one in memory for ``":memory:"``.
+
+        ``tell`` is handed the events of each batch after its callers were answered.
+        """
         self.path = None if str(path) == MEMORY else absolute(path)
         self.name = MEMORY if self.path is None else str(self.path)
         self._clock = clock
@@ -51,7 +62,9 @@ class SqliteStore:
         self._lock = WriteLock(self.path)
         self._gate = threading.Lock()
         self._reading_gate = threading.Lock()
-        self.writer = GroupWriter(self._run_batch)
+        self._events: list[Event] = []
+        self._tell = tell
+        self.writer = GroupWriter(self._run_batch, self._announce)
         if self.path is not None:
             prepare_file(self.path)
         with self._gate:
@@ -126,7 +139,13 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
             raise
         transaction.committed()
+        self._events += transaction.events
         return outcomes
+
+    def _announce(self) -> None:
+        events, self._events = self._events, []
+        if self._tell is not None and events:
+            self._tell(events)
 
     # connections
 

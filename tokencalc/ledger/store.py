@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tokencalc.events import Event
     from tokencalc.ledger.records import Dimension, Entry, EntryDraft, ExcessReason, HoldState
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -107,6 +108,8 @@ class Transaction(Protocol):
 
     chain_id: str
     """The ledger's own id, part of every public entry and hold id."""
+    events: list[Event]
+    """What is to be announced once the batch is committed and answered."""
     now_us: int
     """The instant of this transaction, read once inside the lock."""
     last_us: int
@@ -159,6 +162,9 @@ class Transaction(Protocol):
 
     def open_holds(self) -> list[HoldRow]:
         """Return every hold that is open (suspects included)."""
+
+    def newest_holds(self, state: HoldState | None, limit: int) -> list[HoldRow]:
+        """Return committed holds, the newest first; "suspect" and "open" both are stored as open."""
 
     def add_scope(self, row: HoldRow, period_id: int) -> None:
         """Count an existing hold in one more period."""

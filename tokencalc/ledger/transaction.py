@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
-    from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason
+    from tokencalc.events import Event
+    from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
 
 _CLOCK_STEP_US = 1_000_000
 _FOREVER_US = 2**62
@@ -37,12 +38,14 @@ class SqliteTransaction(CachedBook):
         """Work on a connection whose transactions the store begins and ends."""
         super().__init__(connection, chain_id, ledger)
         self.now_us = 0
+        self.events: list[Event] = []
         self._clear_changes()
 
     def begin(self, now_us: int, keys: Sequence[str], hold_numbers: Sequence[int]) -> None:
         """Start on a batch, inside BEGIN IMMEDIATE: drop what others changed, fetch what the steps name."""
         self.refresh()
         self.now_us = now_us
+        self.events = []
         self._replays = {}
         self._fetch_replays(keys)
         self._fetch_holds([number for number in hold_numbers if number not in self._holds])
@@ -216,6 +219,16 @@ class SqliteTransaction(CachedBook):
         if row.hold_id not in self._new_holds:
             self._changed_holds[row.hold_id] = row
         self._new_events.append((row.hold_id, event, self.now_us, row.amount_pico))
+
+    def newest_holds(self, state: HoldState | None, limit: int) -> list[HoldRow]:
+        """Return committed holds, the newest first; "suspect" and "open" both are stored as open."""
+        where = {
+            None: "1",
+            "open": "state = 'open' AND expires_us > ?",
+            "suspect": "state = 'open' AND expires_us <= ?",
+        }
+        values = {None: (), "open": (self.now_us,), "suspect": (self.now_us,)}.get(state, (state,))
+        return self._read_holds(f"{where.get(state, 'state = ?')} ORDER BY hold_id DESC LIMIT ?", (*values, limit))
 
     def add_scope(self, row: HoldRow, period_id: int) -> None:
         """Count an existing hold in one more period."""

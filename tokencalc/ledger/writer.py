@@ -99,9 +99,10 @@ class Ticket:
 class GroupWriter:
     """Queues steps and runs them in batches; safe for any number of threads."""
 
-    def __init__(self, run_batch: RunBatch) -> None:
-        """Run batches by ``run_batch``."""
+    def __init__(self, run_batch: RunBatch, after_answers: Callable[[], None]) -> None:
+        """Run batches by ``run_batch``, and call ``after_answers`` when the callers of one have theirs."""
         self._run_batch = run_batch
+        self._after_answers = after_answers
         self._closed = False
         self.reset()
 
@@ -220,6 +221,7 @@ class GroupWriter:
                 self._queue.extendleft(ticket for ticket in reversed(batch) if ticket is not own)
             raise
         _deliver(batch, outcomes)
+        self._after_answers()
 
     def _one_by_one(self, batch: list[Ticket]) -> list[Outcome]:
         outcomes: list[Outcome] = []

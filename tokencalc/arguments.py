@@ -1,0 +1,104 @@
+"""The keyword arguments of reserve, record and settle, once for the engine and its async twin.
+
+They are spread over two engines and a tool, so they are written as typed
+dictionaries: type checkers see them at each call, and `checked` refuses unknown
+names at run time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
+
+from tokencalc.errors import CallInvalid
+from tokencalc.ledger.records import HoldState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+class AboutArguments(TypedDict, total=False):
+    """Who and what a call is for; what is left out is taken from `tokencalc.attribution`."""
+
+    provider: str | None
+    agent_id: str | None
+    user_id: str | None
+    project: str | None
+    api_key_id: str | None
+    operation: str | None
+    tags: Mapping[str, str] | None
+    context: Mapping[str, str] | None
+
+
+class CountArguments(TypedDict, total=False):
+    """What a call used, as plain counts; totals include their parts."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+
+
+class ReserveArguments(AboutArguments, total=False):
+    """What `reserve` takes besides the model.
+
+    One of ``input_tokens``, ``text`` and ``messages``, or ``amount_usd`` for a worst
+    case of the caller's own. ``budget`` names budgets to add to those in scope.
+    """
+
+    input_tokens: int | None
+    text: str | None
+    messages: Sequence[Any] | None
+    max_output_tokens: int | None
+    choices: int | None
+    operation_type: str | None
+    amount_usd: object
+    budget: str | Sequence[str] | None
+    lifetime_s: int | None
+    idempotency_key: str | None
+
+
+class SettleArguments(AboutArguments, CountArguments, total=False):
+    """What `settle` takes besides the hold and the usage; ``cost_usd`` is the caller's own figure."""
+
+    model: str | None
+    cost_usd: object
+
+
+class RecordArguments(AboutArguments, CountArguments, total=False):
+    """What `record` takes; ``at`` is the instant of the call, ``source`` says where it was read."""
+
+    model: str | None
+    usage: object
+    cost_usd: object
+    at: datetime | str | None
+    idempotency_key: str | None
+    notional: bool
+    source: str | None
+    budget: str | Sequence[str] | None
+
+
+RESERVE_NAMES = frozenset({"model", *ReserveArguments.__annotations__})
+SETTLE_NAMES = frozenset({"usage", *SettleArguments.__annotations__})
+RECORD_NAMES = frozenset(RecordArguments.__annotations__)
+
+
+def checked(arguments: Mapping[str, Any], allowed: frozenset[str], verb: str) -> Mapping[str, Any]:
+    """Return the arguments; CallInvalid names one that the verb does not take."""
+    unknown = sorted(set(arguments) - allowed)
+    if unknown:
+        raise CallInvalid(
+            f"{verb}: unknown argument {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}",
+            path=unknown[0],
+            found=arguments[unknown[0]],
+        )
+    return arguments
+
+
+def hold_state_from(state: str | None) -> HoldState | None:
+    """Return the hold state of that name; CallInvalid lists the allowed ones."""
+    states: tuple[HoldState, ...] = get_args(HoldState)
+    if state is None or state in states:
+        return state  # type: ignore[return-value]  # it is one of the literals
+    raise CallInvalid(f"state: expected one of {', '.join(states)}, found {state!r:.60}", path="state", found=state)

@@ -1,0 +1,198 @@
+"""The asyncio twin of `Engine`: the same verbs, awaited.
+
+Writing verbs are futures on the same queue as everybody else's steps, so a task
+never blocks its loop on the disk. A step that is cancelled before it started is
+dropped; a reserve that is cancelled after it was committed is followed by its
+release. Reading verbs run on a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from tokencalc.budgets import setting
+from tokencalc.engine import Engine
+from tokencalc.errors import LedgerError
+from tokencalc.ledger.store import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
+    from tokencalc.budgets.budget import Budget
+    from tokencalc.budgets.checks import Verification
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.cost import Cost
+    from tokencalc.estimation import Estimate
+    from tokencalc.ledger.query import Report
+    from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.writer import Ticket
+
+Result = TypeVar("Result")
+
+
+class AsyncEngine:
+    """Prices, holds, books and reports without blocking the loop; usable from several loops at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Wrap an engine; both may be used side by side. Most callers want `AsyncEngine.open`."""
+        self.engine = engine
+
+    @classmethod
+    async def open(cls, *arguments: Any, **options: Any) -> Self:
+        """Open a ledger; the arguments are those of `Engine.open`."""
+        return cls(await asyncio.to_thread(partial(Engine.open, *arguments, **options)))
+
+    async def __aenter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Finish what waits and close the ledger."""
+        await asyncio.to_thread(self.engine.close)
+
+    # before the call
+
+    async def price(
+        self,
+        *,
+        usage: object,
+        model: str | None = None,
+        provider: str | None = None,
+        at: datetime | str | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> Cost:
+        """Price a payload or a usage; see `Engine.price`. Microseconds, so it runs where it stands."""
+        return self.engine.price(usage=usage, model=model, provider=provider, at=at, context=context)
+
+    async def estimate(self, *, model: str, **arguments: Any) -> Estimate:
+        """Say what a call will cost; see `Engine.estimate`. Counting runs on a thread."""
+        return await asyncio.to_thread(partial(self.engine.estimate, model=model, **arguments))
+
+    async def reserve(self, *, model: str, **arguments: Unpack[ReserveArguments]) -> Hold:
+        """Set the worst case of a call aside; see `Engine.reserve`."""
+        verbs = self.engine.verbs
+        given: dict[str, Any] = {"model": model, **arguments}
+        if arguments.get("text") is None and arguments.get("messages") is None:
+            step = verbs.reserve(given)
+        else:
+            step = await asyncio.to_thread(verbs.reserve, given)
+        return await self._run(step, self._release_lost)
+
+    async def extend(self, hold: Hold | str, *, lifetime_s: int | None = None, amount_usd: object = None) -> Hold:
+        """Give an open hold more time, another amount, or both; see `Engine.extend`."""
+        return await self._run(self.engine.verbs.extend(hold, lifetime_s, amount_usd))
+
+    async def release(self, hold: Hold | str) -> Hold:
+        """Give a hold back unused; see `Engine.release`."""
+        return await self._run(self.engine.verbs.release(hold))
+
+    # after the call
+
+    async def settle(self, hold: Hold | str, *, usage: object = None, **arguments: Unpack[SettleArguments]) -> Entry:
+        """Book the actual charge of a held call; see `Engine.settle`."""
+        found = hold if not isinstance(hold, str) else await self._run(self.engine.verbs.find_hold(hold))
+        return await self._run(self.engine.verbs.settle(found, {"usage": usage, **arguments}))
+
+    async def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
+        """Book a call that had no hold; see `Engine.record`."""
+        return await self._run(self.engine.verbs.record(arguments))
+
+    async def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry]:
+        """Book many calls in few transactions; see `Engine.record_many`."""
+        return await asyncio.to_thread(self.engine.record_many, calls)
+
+    # budgets and reading the book
+
+    async def set_budget(self, budget: Budget) -> BudgetStatus:
+        """Set a budget, new or changed; see `Engine.set_budget`."""
+        return await asyncio.to_thread(self.engine.set_budget, budget)
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        """Return every budget."""
+        return await self._run(Step(setting.stored_budgets))
+
+    async def budget_status(
+        self, name: str, value: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> BudgetStatus:
+        """Return a budget's state in a period; see `Engine.budget_status`."""
+        return await asyncio.to_thread(partial(self.engine.budget_status, name, value, at=at, run=run))
+
+    async def budget_statuses(
+        self, name: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> tuple[BudgetStatus, ...]:
+        """Return the state of every instance of one budget, or of all; see `Engine.budget_statuses`."""
+        return await asyncio.to_thread(partial(self.engine.budget_statuses, name, at=at, run=run))
+
+    async def report(self, *, group_by: Sequence[str] = ("provider", "model"), **arguments: Any) -> Report:
+        """Sum what was booked; see `Engine.report`."""
+        return await asyncio.to_thread(partial(self.engine.report, group_by=group_by, **arguments))
+
+    async def entries(
+        self, *, since: datetime | str | None = None, until: datetime | str | None = None, limit: int = 1000
+    ) -> list[Entry]:
+        """Return the newest entries of ``[since, until)``, at most ``limit``."""
+        return await asyncio.to_thread(lambda: list(self.engine.entries(since=since, until=until, limit=limit)))
+
+    async def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
+        """Return the newest holds in a state, or in any; see `Engine.holds`."""
+        return await self._run(self.engine.verbs.list_holds(state, limit))
+
+    async def crossings(self) -> tuple[Crossing, ...]:
+        """Return every threshold that was passed."""
+        return await asyncio.to_thread(self.engine.crossings)
+
+    async def verify(self, *, expect: str | None = None) -> Verification:
+        """Check chain, counters and rollups; see `Engine.verify`."""
+        return await asyncio.to_thread(partial(self.engine.verify, expect=expect))
+
+    # the queue
+
+    async def _run(self, step: Step[Result], on_lost: Callable[[Result], None] | None = None) -> Result:
+        """Queue a step and await its outcome; ``on_lost`` gets a result whose awaiter was cancelled."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def deliver(ticket: Ticket) -> None:
+            outcome = ticket.outcome
+            assert outcome is not None  # noqa: S101  # delivered with one; this tells mypy
+            if future.cancelled():
+                if outcome.error is None and on_lost is not None:
+                    on_lost(outcome.value)
+            elif outcome.error is not None:
+                future.set_exception(outcome.error)
+            else:
+                future.set_result(outcome.value)
+
+        def on_outcome(ticket: Ticket) -> None:
+            try:
+                loop.call_soon_threadsafe(deliver, ticket)
+            except RuntimeError:  # the loop was closed: nobody awaits this any more
+                if ticket.outcome is not None and ticket.outcome.error is None and on_lost is not None:
+                    on_lost(ticket.outcome.value)
+
+        self.engine.sweep_soon()
+        ticket = self.engine.store.writer.post(step, on_outcome)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            ticket.cancelled = True
+            raise
+
+    def _release_lost(self, hold: Hold) -> None:
+        """Give back what a cancelled reserve has set aside; nobody waits for it."""
+        if not hold.replayed:
+            try:
+                self.engine.store.writer.post(self.engine.verbs.release(hold), lambda _: None)
+            except LedgerError:  # closed meanwhile: the hold stays, becomes suspect and is shown as such
+                return

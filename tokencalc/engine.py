@@ -1,0 +1,340 @@
+"""The verbs: price, estimate, reserve, settle, release, record, report; wires the rooms, owns no rule.
+
+::
+
+    with Engine.open("usage.db") as engine:
+        engine.set_budget(Budget(name="daily", limit_usd="10"))
+        hold = engine.reserve(model="gpt-4o", input_tokens=1200, max_output_tokens=800)
+        ...                                    # the call
+        engine.settle(hold, usage=response)
+
+Safe for any number of threads; one engine a process and ledger is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from tokencalc.budgets import checks, setting
+from tokencalc.budgets.budget import budget_from
+from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
+from tokencalc.config import Settings, default_ledger_path, load_settings
+from tokencalc.estimation import Estimate, Request, estimate
+from tokencalc.events import Announcer
+from tokencalc.ledger import query
+from tokencalc.ledger.sqlite import SqliteStore
+from tokencalc.ledger.store import Step
+from tokencalc.pricing.catalog import Catalog
+from tokencalc.verbs import Verbs
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
+    from tokencalc.budgets.budget import Budget
+    from tokencalc.budgets.checks import Verification
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.cost import Cost
+    from tokencalc.events import Listener
+    from tokencalc.ledger.query import Report
+    from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.sqlite import Durability
+
+Result = TypeVar("Result")
+
+_SWEEP_EVERY_S = 60.0
+
+
+class Engine:
+    """Prices, holds, books and reports; a context manager over one ledger."""
+
+    def __init__(self, store: SqliteStore, catalog: Catalog, settings: Settings, clock: Clock) -> None:
+        """Wire the rooms; most callers want `Engine.open`."""
+        self.store = store
+        self.catalog = catalog
+        self.settings = settings
+        self.clock = clock
+        self.verbs = Verbs(catalog, clock, settings, store.chain_id)
+        self._announcer: Announcer | None = None
+        self._swept_s = float("-inf")
+
+    @classmethod
+    def open(  # noqa: PLR0913  # keyword only
+        cls,
+        ledger: str | os.PathLike[str] | None = None,
+        *,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        prices: Sequence[str | os.PathLike[str]] = (),
+        durability: Durability | None = None,
+        run: str | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
+        """Open a ledger (a path, ``":memory:"``, or None for the settings' or the user's own) and what belongs to it.
+
+        ``prices`` are the caller's own price tables, on top of those in the settings;
+        ``run`` names this run for budgets of the period "run"; ``listeners`` are
+        called with events, on a thread of their own. Raises ConfigInvalid,
+        PriceTableInvalid, LedgerUnavailable, LedgerCorrupt or LedgerVersionUnsupported.
+        """
+        found = load_settings() if settings is None else settings
+        if run is not None:
+            found = replace(found, run=run)
+        tables = [*found.prices, *(Path(path) for path in prices)]
+        catalog = Catalog.packaged().with_files(tables) if tables else Catalog.packaged()
+        announcer = Announcer(listeners)
+        watch = SystemClock() if clock is None else clock
+        store = SqliteStore(
+            ledger if ledger is not None else found.ledger or default_ledger_path(),
+            clock=watch,
+            durability=durability or found.durability,
+            tell=announcer.tell if announcer.is_heard else None,
+        )
+        engine = cls(store, catalog, found, watch)
+        engine._announcer = announcer
+        for definition in found.budgets:
+            engine.set_budget(budget_from(definition))
+        return engine
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def close(self) -> None:
+        """Finish what waits and close the ledger; a second close does nothing."""
+        self.store.close()
+        if self._announcer is not None:
+            self._announcer.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The ledger's file, or None for one in memory."""
+        return self.store.path
+
+    @property
+    def size_bytes(self) -> int:
+        """The ledger's size in bytes."""
+        return self.store.size_bytes
+
+    # before the call
+
+    def price(
+        self,
+        *,
+        usage: object,
+        model: str | None = None,
+        provider: str | None = None,
+        at: datetime | str | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> Cost:
+        """Price a payload, a response object or a `Usage`, at ``at`` (now if None).
+
+        ``model`` may be left out where the payload names the one that served it.
+        Raises PriceUnknown for an unknown model; meters without a rate are listed in
+        ``cost.unpriced``.
+        """
+        return self.verbs.price(usage=usage, model=model, provider=provider, at=at, context=context)
+
+    def estimate(  # noqa: PLR0913  # keyword only
+        self,
+        *,
+        model: str,
+        provider: str | None = None,
+        text: str | None = None,
+        messages: Sequence[Any] | None = None,
+        input_tokens: int | None = None,
+        operation_type: str | None = None,
+        max_output_tokens: int | None = None,
+        choices: int = 1,
+        context: Mapping[str, str] | None = None,
+        at: datetime | str | None = None,
+    ) -> Estimate:
+        """Say what a call will cost: expected and at worst. Give one of text, messages, input_tokens."""
+        request = Request(
+            model=model,
+            provider=provider,
+            input_tokens=input_tokens,
+            text=text,
+            messages=messages,
+            operation_type=operation_type,
+            max_output_tokens=max_output_tokens,
+            choices=choices,
+            context=context,
+        )
+        return estimate(self.catalog, request, self.clock.now() if at is None else instant_from(at, name="at"))
+
+    def reserve(self, *, model: str, **arguments: Unpack[ReserveArguments]) -> Hold:
+        """Set the worst case of a call aside in every budget that covers it.
+
+        Arguments: ``provider``; one of ``input_tokens``, ``text``, ``messages``, with
+        ``max_output_tokens``, ``choices``, ``operation_type``, or ``amount_usd`` instead;
+        ``agent_id``, ``user_id``, ``project``, ``api_key_id``, ``operation``, ``tags``;
+        ``budget`` (names of budgets to add to those in scope), ``lifetime_s``,
+        ``idempotency_key``, ``context``. Raises BudgetExceeded, ClockBehind,
+        PriceUnknown, MetersUnpriced, CallInvalid, IdempotencyConflict; then nothing
+        was written.
+        """
+        return self._run(self.verbs.reserve({"model": model, **arguments}))
+
+    def extend(self, hold: Hold | str, *, lifetime_s: int | None = None, amount_usd: object = None) -> Hold:
+        """Give an open hold a new lifetime from now, another amount, or both; hard budgets may refuse an increase."""
+        return self._run(self.verbs.extend(hold, lifetime_s, amount_usd))
+
+    def release(self, hold: Hold | str) -> Hold:
+        """Give a hold back unused; again returns it marked replayed. HoldNotOpen if it was settled."""
+        return self._run(self.verbs.release(hold))
+
+    # after the call
+
+    def settle(self, hold: Hold | str, *, usage: object = None, **arguments: Unpack[SettleArguments]) -> Entry:
+        """Book the actual charge of a held call; never refused, whatever it costs.
+
+        Arguments: ``usage`` (payload, response, `Usage`) or counts (``input_tokens``,
+        ``output_tokens``, ...), ``cost_usd`` (the caller's figure, kept beside ours),
+        ``model`` and ``provider`` if another served, ``context``, ``tags``, ``operation``.
+        """
+        found = hold if not isinstance(hold, str) else self._run(self.verbs.find_hold(hold))
+        return self._run(self.verbs.settle(found, {"usage": usage, **arguments}))
+
+    def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
+        """Book a call that had no hold; never refused by a budget.
+
+        Arguments: ``model``, ``provider``; ``usage`` or counts (``input_tokens``,
+        ``output_tokens``, ``cache_read_tokens``, ``cache_write_tokens``,
+        ``reasoning_tokens``) or ``cost_usd``; ``at`` (now if None), ``agent_id``,
+        ``user_id``, ``project``, ``api_key_id``, ``operation``, ``tags``,
+        ``idempotency_key``, ``context``, ``notional``, ``source``, ``budget``. An unknown
+        price books the caller's cost, or nothing, and is counted as unpriced.
+        """
+        return self._run(self.verbs.record(arguments))
+
+    def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry]:
+        """Book many calls in few transactions; each mapping holds the arguments of `record`.
+
+        Everything is read and priced before the first is booked, so a bad one stops
+        all with nothing written.
+        """
+        steps = [self.verbs.record(call) for call in calls]
+        return [outcome.get() for outcome in self.store.writer.run_many(steps)]
+
+    # budgets
+
+    def set_budget(self, budget: Budget) -> BudgetStatus:
+        """Set a budget, new or changed, and return its state in the current period."""
+        self._run(Step(lambda transaction: setting.set_budget(transaction, budget)))
+        found = self.budget_statuses(budget.name)
+        return found[0] if found else self.budget_status(budget.name, value="")
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return every budget, in the order in which they were first set."""
+        return self._run(Step(setting.stored_budgets))
+
+    def budget_status(
+        self, name: str, value: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> BudgetStatus:
+        """Return a budget's state in the period that holds ``at`` (now if None).
+
+        ``value`` names the instance of a budget whose scope has a ``*``. Raises
+        BudgetUnknown, with the names that exist.
+        """
+        return self._statuses(name, value or "", at, run)[0]
+
+    def budget_statuses(
+        self, name: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> tuple[BudgetStatus, ...]:
+        """Return the state of every instance of one budget, or of all budgets."""
+        names = [budget.name for budget in self.budgets()] if name is None else [name]
+        return tuple(status for one in names for status in self._statuses(one, None, at, run))
+
+    def _statuses(self, name: str, value: str | None, at: datetime | str | None, run: str | None) -> list[BudgetStatus]:
+        at_us = None if at is None else micros_from_instant(instant_from(at, name="at"))
+        named = run if run is not None else self.settings.run or ""
+        found = self._run(
+            Step(lambda transaction: setting.status(transaction, name, value=value, at_us=at_us, run=named))
+        )
+        with self.store.reading() as connection:
+            return [
+                setting.with_history(
+                    status,
+                    excess=query.excess(connection, period_id, self.store.chain_id),
+                    crossings=query.crossings(connection, period_id=period_id),
+                )
+                for period_id, status in found
+            ]
+
+    # reading the book
+
+    def report(
+        self,
+        *,
+        group_by: Sequence[str] = ("provider", "model"),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        where: Mapping[str, Any] | None = None,
+        timezone: str | None = None,
+    ) -> Report:
+        """Sum what was booked in ``[since, until)``, grouped by keys such as provider, model, agent_id, day."""
+        return query.report(
+            self.store,
+            group_by=group_by,
+            since=None if since is None else instant_from(since, name="since"),
+            until=None if until is None else instant_from(until, name="until"),
+            where=where,
+            timezone=timezone or self.settings.timezone,
+        )
+
+    def entries(
+        self, *, since: datetime | str | None = None, until: datetime | str | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Yield entries of ``[since, until)``, the newest written first."""
+        return query.entries(
+            self.store,
+            since=None if since is None else instant_from(since, name="since"),
+            until=None if until is None else instant_from(until, name="until"),
+            limit=limit,
+        )
+
+    def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
+        """Return the newest holds in a state (open, suspect, settled, released, written_off), or in any."""
+        return self._run(self.verbs.list_holds(state, limit))
+
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Return every threshold that was passed, in the order in which that was noted."""
+        with self.store.reading() as connection:
+            return query.crossings(connection)
+
+    def verify(self, *, expect: str | None = None) -> Verification:
+        """Check chain, counters and rollups; ``expect`` is a head that must still be part of the chain."""
+        return checks.verify(self.store, expect=expect)
+
+    def _run(self, step: Step[Result]) -> Result:
+        self._sweep()
+        return self.store.writer.run(step)
+
+    def _sweep(self) -> None:
+        """Once a minute, close holds that were lost long ago."""
+        if self._sweep_is_due():
+            self.store.writer.run(self.verbs.write_off_lost())
+
+    def sweep_soon(self) -> None:
+        """The same without waiting, for callers on an event loop."""
+        if self._sweep_is_due():
+            self.store.writer.post(self.verbs.write_off_lost(), lambda _: None)
+
+    def _sweep_is_due(self) -> bool:
+        now_s = self.clock.monotonic()
+        is_due = now_s - self._swept_s >= _SWEEP_EVERY_S
+        if is_due:
+            self._swept_s = now_s
+        return is_due

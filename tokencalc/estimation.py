@@ -1,0 +1,180 @@
+"""What a call will cost before it is made: expected, and at worst.
+
+The expected cost takes the counted input and the output that such an operation
+usually has; the worst case takes the highest count, the output limit and the
+dearest rates that the request can reach. What cannot be counted beforehand is
+named in ``unaccounted``, never a silent 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokencalc.errors import CallInvalid, MetersUnpriced
+from tokencalc.pricing.evaluate import evaluate, worst_case
+from tokencalc.usage import Usage, whole_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from decimal import Decimal
+    from typing import Any
+
+    from tokencalc.cost import Cost
+    from tokencalc.pricing.card import ModelFacts
+    from tokencalc.pricing.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A cost before the call.
+
+    ``input_tokens`` is the best count (``low`` to ``high`` is its range) by
+    ``method``: exact, modelled, estimated, or given. ``output_tokens`` is what is
+    expected, ``output_tokens_max`` the limit that the worst case counts.
+    ``cost_usd`` is the expected cost and ``cost_max_usd`` the worst case; None
+    where a rate is missing, and ``notes`` say why.
+    """
+
+    provider: str
+    model: str
+    input_tokens: int
+    low: int
+    high: int
+    method: str
+    unaccounted: tuple[str, ...]
+    output_tokens: int
+    output_tokens_max: int
+    cost: Cost
+    cost_max: Cost
+    notes: tuple[str, ...]
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The expected cost in dollars."""
+        return self.cost.total_usd
+
+    @property
+    def cost_max_usd(self) -> Decimal | None:
+        """The worst case in dollars: what a reserve sets aside."""
+        return self.cost_max.total_usd
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """The ids of the rate cards that were used."""
+        return tuple(dict.fromkeys((*self.cost.cards, *self.cost_max.cards)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is known about a call before it is made, as the caller gave it."""
+
+    model: str
+    provider: str | None = None
+    input_tokens: int | None = None
+    text: str | None = None
+    messages: Sequence[Any] | None = None
+    operation_type: str | None = None
+    max_output_tokens: int | None = None
+    choices: int = 1
+    context: Mapping[str, str] | None = None
+
+
+def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
+    """Count and price a request; PriceUnknown, CallInvalid or TextInvalid where that cannot be done."""
+    facts = catalog.resolve(request.model, provider=request.provider)
+    tokens, low, high, method, unaccounted = _count(facts, request)
+    limit, notes = _output_limit(facts, request)
+    choices = whole_count(request.choices, path="choices")
+    if choices < 1:
+        raise CallInvalid(f"choices: expected at least 1, found {choices}", path="choices", found=choices)
+    output = min(_expected_output(request.operation_type, tokens, limit), limit) * choices
+    cost = evaluate(
+        catalog,
+        Usage(input_tokens=tokens, output_tokens=output),
+        model=request.model,
+        provider=request.provider,
+        at=at,
+        context=request.context,
+    )
+    cost_max = worst_case(
+        catalog,
+        model=request.model,
+        provider=request.provider,
+        at=at,
+        input_tokens=high,
+        output_tokens=limit * choices,
+        context=request.context,
+    )
+    return Estimate(
+        provider=cost.provider,
+        model=cost.model,
+        input_tokens=tokens,
+        low=low,
+        high=high,
+        method=method,
+        unaccounted=unaccounted,
+        output_tokens=output,
+        output_tokens_max=limit * choices,
+        cost=cost,
+        cost_max=cost_max,
+        notes=tuple(dict.fromkeys((*notes, *cost.notes, *cost_max.notes))),
+    )
+
+
+def worst_case_pico(found: Estimate) -> int:
+    """Return the worst case in pico-dollars; MetersUnpriced where a rate is missing."""
+    total = found.cost_max.total_pico
+    if total is None:
+        meters = tuple(str(meter) for meter in found.cost_max.unpriced)
+        raise MetersUnpriced(
+            f"{found.provider}/{found.model} has no rate for {', '.join(meters)} "
+            f"({'; '.join(found.cost_max.notes)}); give amount_usd, or add the rate in a price table of your own",
+            model=found.model,
+            meters=meters,
+        )
+    return total
+
+
+def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tuple[str, ...]]:
+    given = [name for name in ("input_tokens", "text", "messages") if getattr(request, name) is not None]
+    if len(given) != 1:
+        raise CallInvalid(
+            f"expected one of input_tokens, text, messages, found {', '.join(given) or 'none of them'}",
+            path="input_tokens",
+            found=given,
+        )
+    if request.input_tokens is not None:
+        tokens = whole_count(request.input_tokens, path="input_tokens")
+        return tokens, tokens, tokens, "given", ()
+    from tokencalc.tokens.count import count_messages, count_text  # noqa: PLC0415  # loads tiktoken, 100 ms
+
+    how = {"tokenizer": facts.tokenizer, "encoding": facts.encoding, "verified": facts.encoding_verified}
+    if request.text is not None:
+        found = count_text(request.text, **how)  # type: ignore[arg-type]  # three fields of ModelFacts by name
+    else:
+        found = count_messages(request.messages or (), model=facts.model, **how)  # type: ignore[arg-type]  # the same
+    return found.tokens, found.low, found.high, found.method, found.unaccounted
+
+
+def _output_limit(facts: ModelFacts, request: Request) -> tuple[int, tuple[str, ...]]:
+    if request.max_output_tokens is not None:
+        return whole_count(request.max_output_tokens, path="max_output_tokens"), ()
+    if facts.mode == "embedding" or request.operation_type == "embedding":
+        return 0, ()
+    if facts.output_limit_tokens is None:
+        raise CallInvalid(
+            f"max_output_tokens: the output limit of {facts.provider}/{facts.model} is not known; say how many tokens "
+            "the call may generate",
+            path="max_output_tokens",
+            found=None,
+        )
+    note = f"no max_output_tokens was given: the worst case counts the model's limit of {facts.output_limit_tokens}"
+    return facts.output_limit_tokens, (note,)
+
+
+def _expected_output(operation_type: str | None, input_tokens: int, limit: int) -> int:
+    from tokencalc.tokens.output import expected_output_tokens  # noqa: PLC0415  # the same room as above
+
+    return expected_output_tokens(operation_type, input_tokens, limit)
