@@ -12,8 +12,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
-    ("estimation", "verbs", "engine"),
-    ("reports", "importers", "tool_arguments", "tool_answers", "tool"),
+    ("arguments", "estimation", "verbs", "engine", "async_engine"),
+    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -21,8 +21,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
-    "verbs": frozenset({"estimation"}),
-    "engine": frozenset({"estimation", "verbs"}),
+    "verbs": frozenset({"arguments", "estimation"}),
+    "engine": frozenset({"arguments", "estimation", "verbs"}),
+    "async_engine": frozenset({"arguments", "engine"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports", "tool_arguments"}),
     "tool": frozenset({"reports", "importers", "tool_arguments", "tool_answers"}),
