@@ -23,7 +23,7 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
     "verbs": frozenset({"arguments", "estimation"}),
     "engine": frozenset({"arguments", "estimation", "verbs"}),
-    "async_engine": frozenset({"arguments", "engine"}),
+    "async_engine": frozenset({"arguments", "engine", "estimation"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports", "tool_arguments"}),
     "tool": frozenset({"reports", "importers", "tool_arguments", "tool_answers"}),
