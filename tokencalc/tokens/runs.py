@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # What stands inside a run without ending it: spaces, digits and light punctuation between two characters of the script.
 _INNER = r"[ \t0-9.,:;!?()\"'%\u2010-\u201f\u3000-\u303f\uff00-\uff65/-]{0,12}"
+_CLOSING = r"[\u3001-\u3003\u3008-\u3011\uff01-\uff0f\uff1a-\uff20]*"
 _SCRIPTS = {
     "cjk": r"\u2e80-\u2fdf\u3005-\u3007\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     r"\uff66-\uff9f\U00020000-\U0003ffff",
@@ -25,7 +26,9 @@ _SCRIPTS = {
     "other": r"\u0370-\u03ff\u0530-\u05ff\u0700-\u074f\u0780-\u08ff\u0980-\u0dff\u0e80-\u10ff\u1200-\u1dbf"
     r"\ua000-\uabff",
 }
-_SCRIPT_RUN = re.compile("|".join(f"(?P<{name}>[{chars}](?:{_INNER}[{chars}]+)*)" for name, chars in _SCRIPTS.items()))
+_SCRIPT_RUN = re.compile(
+    "|".join(f"(?P<{name}>[{chars}](?:{_INNER}[{chars}]+)*{_CLOSING})" for name, chars in _SCRIPTS.items())
+)
 _KANA = re.compile(r"[\u3040-\u30ff\uff66-\uff9f]")
 _KANA_SHARE_OF_JAPANESE = 8
 """Japanese has one kana in two or three characters; one in eight leaves room for titles and names."""

@@ -1,0 +1,80 @@
+"""The store of counts: bounded, shared, and keyed by the whole text."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from hashlib import blake2b
+
+from tokencalc.tokens import cache
+from tokencalc.tokens.cache import CHARS_MIN, CountCache, digest
+from tokencalc.tokens.count import cache_info, count_text
+from tokencalc.tokens.result import CacheInfo, Counted
+
+LONG = "x" * CHARS_MIN
+
+
+def _length(text: str, _: str) -> Counted:
+    return Counted(len(text), len(text), len(text), "exact")
+
+
+def test_same_text_is_counted_once_and_each_counter_has_its_own_count() -> None:
+    counts = CountCache()
+    for counter in ("o200k_base", "o200k_base", "claude"):
+        assert counts.get_or_count(LONG, counter, _length, "") == _length(LONG, "")
+    assert CacheInfo(hits=1, misses=2, size=2) == counts.info()
+
+
+def test_short_texts_are_counted_anew_because_hashing_them_is_dearer() -> None:
+    counts = CountCache()
+    counts.get_or_count(LONG[1:], "o200k_base", _length, "")
+    assert CacheInfo(hits=0, misses=0, size=0) == counts.info()
+
+
+def test_store_forgets_the_least_recently_used_at_its_bound() -> None:
+    counts = CountCache(counts_max=2)
+    for text in ("a", "b", "a", "c", "a", "b"):
+        counts.get_or_count(text * CHARS_MIN, "o200k_base", _length, "")
+    assert CacheInfo(hits=2, misses=4, size=2) == counts.info()
+
+
+def test_texts_that_differ_only_at_the_end_have_their_own_counts() -> None:
+    size = cache._CHUNK_CHARS + 10
+    assert digest("x" * size + "a") != digest("x" * size + "b")
+    assert digest("x" * size) != digest("x" * (size - 1))
+
+
+def test_long_texts_are_hashed_by_chunks_to_the_hash_of_the_whole() -> None:
+    text = "é" * (2 * cache._CHUNK_CHARS + 1)
+    assert digest(text) == blake2b(text.encode(), digest_size=16).digest()
+
+
+def test_no_text_stays_in_the_store() -> None:
+    text = str(list(range(100)))
+    count_text(text, tokenizer="openai", encoding="o200k_base")
+    # Only this function's name and the call's argument still hold it.
+    assert sys.getrefcount(text) == 2
+
+
+def test_hits_and_misses_are_visible() -> None:
+    before = cache_info()
+    for _ in range(3):
+        count_text("a text of its own for this test, counted three times. " * 5, tokenizer="claude", encoding=None)
+    after = cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (2, 1)
+
+
+def test_threads_share_the_store_without_losing_a_lookup() -> None:
+    counts = CountCache(counts_max=16)
+
+    def work() -> None:
+        for number in range(200):
+            counts.get_or_count(f"{number % 20:04}" * CHARS_MIN, "o200k_base", _length, "")
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    info = counts.info()
+    assert (info.hits + info.misses, info.size) == (1200, 16)
