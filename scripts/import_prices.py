@@ -63,22 +63,35 @@ def differences(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> I
     table = ProviderTable(raw)
     by_id = {model["id"]: model for model in raw["model"]}
     for name, theirs in _of(provider, price_set):
-        known = _known_as(table, name)
-        if known is None:
+        if _known_as(table, name) is None:
             continue
-        model = by_id[known]
         for index, card in enumerate(theirs["card"]):
             following = theirs["card"][index + 1]["effective_from"] if index + 1 < len(theirs["card"]) else None
             day = following - timedelta(days=1) if following else max(price_set.day, card["effective_from"] or date.min)
+            model = by_id[_known_as(table, name, day) or ""]
             ours = _card_on(model, day)
             if ours is not None:
-                yield from _card_differences(name, day, ours, card)
+                shared = {**table.priced_as, **ours.get("priced_as", {})}
+                yield from (
+                    item
+                    for item in _card_differences(name, day, ours, card)
+                    if not _comes_to_the_same(item, ours, shared)
+                )
 
 
-def _known_as(table: ProviderTable, name: str) -> str | None:
-    """Return our model of that name; a moving alias means its newest."""
+def _comes_to_the_same(item: Difference, ours: Mapping[str, Any], priced_as: Mapping[str, str]) -> bool:
+    """Tell whether our table gives a rate that it does not list: as another meter's, or as the one below a tier."""
+    prices = dict(_flat(ours, item.day))
+    meter, _, rest = item.key.partition("_per_")
+    plain = item.key.partition(" over ")[0]
+    return item.ours is None and item.theirs in {prices.get(f"{priced_as.get(meter)}_per_{rest}"), prices.get(plain)}
+
+
+def _known_as(table: ProviderTable, name: str, day: date = date.max) -> str | None:
+    """Return our model of that name; a moving alias means what it meant on that day."""
     if name in table.moving:
-        return str(table.moving[name][-1]["model"])
+        targets = [item for item in table.moving[name] if instant_of(item["effective_from"]).date() <= day]
+        return str((targets or table.moving[name])[-1]["model"])
     for form in forms(name):
         if form.name in table.names and (not form.dated or table.takes_dates(table.names[form.name])):
             return table.names[form.name]
@@ -100,9 +113,7 @@ def _card_on(model: Mapping[str, Any], day: date) -> Mapping[str, Any] | None:
     return found
 
 
-def _card_differences(
-    name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any]
-) -> Iterator[Difference]:
+def _card_differences(name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Difference]:
     left, right = dict(_flat(ours, day)), dict(_flat(theirs, day))
     because = ours.get("differs_because")
     for key in sorted(set(left) | set(right)):
@@ -215,7 +226,9 @@ def main() -> int:
     parser.add_argument("--genai-day", type=date.fromisoformat, default=date(2026, 11, 9), help="the newest day in it")
     parser.add_argument("--litellm", type=Path, help="litellm: its wheel, or the JSON of prices from it")
     parser.add_argument("--litellm-name", default="litellm 1.109.1", help="what the cards' sources call it")
-    parser.add_argument("--litellm-day", type=date.fromisoformat, default=date(2026, 10, 26), help="the newest day in it")
+    parser.add_argument(
+        "--litellm-day", type=date.fromisoformat, default=date(2026, 10, 26), help="the newest day in it"
+    )
     parser.add_argument("--provider", action="append", help="one of ours; all of them by default")
     parser.add_argument("--write", action="store_true", help="append new models and new dated cards")
     arguments = parser.parse_args()

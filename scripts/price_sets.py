@@ -58,7 +58,9 @@ _LITELLM_VARIANTS = {
     "priority": {"service_tier": "priority"},
     "ultrafast": {"service_tier": "ultrafast"},
 }
-_LITELLM_KEY = re.compile(r"^(?P<base>.*?)(?:_above_(?P<size>\d+)k_tokens)?(?:_(?P<variant>batches|flex|priority|ultrafast))?$")
+_LITELLM_KEY = re.compile(
+    r"^(?P<base>.*?)(?:_above_(?P<size>\d+)k_tokens)?(?:_(?P<variant>batches|flex|priority|ultrafast))?$"
+)
 # The write whose lifetime the sets leave unsaid is the provider's shortest.
 _SHORTEST_WRITE = {"openai": "cache_write_30m_per_mtok"}
 _MODES = {"chat": "text", "responses": "text", "completion": "text", "embedding": "embedding"}
@@ -69,8 +71,7 @@ Tiered = dict[str, tuple[Decimal, dict[int, Decimal]]]
 
 def price_text(price: Decimal) -> str:
     """Return a price as the tables write it: plain decimal text without trailing zeros."""
-    text = format(price.normalize(), "f")
-    return text
+    return format(price.normalize(), "f")
 
 
 def genai_facts(path: Path) -> dict[str, dict[str, Any]]:
@@ -94,7 +95,7 @@ def _name(node: ast.expr) -> str:
 class _Plain(ast.NodeTransformer):
     """Turns constructor calls into literals: dictionaries with their class under ``is``, decimals and dates as text."""
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802  # the name that ast calls
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         kind = _name(node.func)
         if kind == "Decimal":
@@ -218,9 +219,7 @@ def litellm_facts(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _litellm_model(provider: str, model: str, raw: Mapping[str, Any]) -> dict[str, Any]:
-    keys = _LITELLM_KEYS | {
-        "cache_creation_input_token_cost": _SHORTEST_WRITE.get(provider, "cache_write_5m_per_mtok")
-    }
+    keys = _LITELLM_KEYS | {"cache_creation_input_token_cost": _SHORTEST_WRITE.get(provider, "cache_write_5m_per_mtok")}
     lists: dict[str | None, Tiered] = {}
     for key, value in raw.items():
         match = _LITELLM_KEY.match(key)
@@ -228,9 +227,9 @@ def _litellm_model(provider: str, model: str, raw: Mapping[str, Any]) -> dict[st
             continue
         prices = lists.setdefault(match["variant"], {})
         ours, price = keys[match["base"]], Decimal(value) * 10**6
-        base, tiers = prices.get(ours, (Decimal(0), {}))
+        below, tiers = prices.get(ours, (Decimal(0), {}))
         if match["size"]:
-            prices[ours] = (base, tiers | {int(match["size"]) * 1000: price})
+            prices[ours] = (below, tiers | {int(match["size"]) * 1000: price})
         else:
             prices[ours] = (price, tiers)
     base = lists.get(None, {})

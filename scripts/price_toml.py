@@ -58,14 +58,11 @@ def _items(key: str, items: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, bool | int | str):
+        # TOML writes these as JSON does.
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, date | datetime):
         return value.isoformat()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         one_line = f"[{', '.join(_value(item) for item in value)}]"
         if len(one_line) <= _WIDTH or any(isinstance(item, dict) for item in value):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tokencalc.pricing.catalog import Catalog
-    from tokencalc.pricing.plan import Factor
+    from tokencalc.pricing.plan import Factor, Said
+    from tokencalc.usage import Leaves
 
 _DEAREST_INPUT = (Meter.INPUT, *sorted(CACHE_WRITE_METERS))
 _DEAREST_OUTPUT = (Meter.OUTPUT, Meter.REASONING)
@@ -30,7 +31,7 @@ _DEAREST_OUTPUT = (Meter.OUTPUT, Meter.REASONING)
 _new = tuple.__new__
 
 
-def evaluate(  # noqa: PLR0913  # what decides a price
+def evaluate(  # noqa: C901, PLR0913  # the hot path in one piece: a call costs as much as a line
     catalog: Catalog,
     usage: Usage,
     *,
@@ -50,11 +51,13 @@ def evaluate(  # noqa: PLR0913  # what decides a price
     if usage.parts:
         return _evaluate_parts(catalog, usage, model, provider, at, context)
     card = catalog.timeline(usage.model or model, provider).at(at)
-    if context or usage.service_tier is not None or usage.region is not None or usage.speed is not None:
+    if context:
         plan = card.plan(_conditions(usage, context), at)
+    elif usage.service_tier is not None or usage.region is not None or usage.speed is not None:
+        plan = card.plan((None, usage.region, usage.service_tier, usage.speed), at)
     else:
         plan = card.ordinary
-    leaves = usage.leaves
+    leaves = usage.leaves if plan.request is None else _with_request(usage)
     notes = plan.notes
     factors: Mapping[Meter, Factor] = plan.factors[0]
     if plan.sizes or plan.note_above:
@@ -141,22 +144,23 @@ def _evaluate_parts(  # noqa: PLR0913, PLR0917  # the arguments of evaluate
     )
 
 
-def _conditions(usage: Usage, context: Mapping[str, str] | None) -> tuple[tuple[str, str | None], ...]:
+def _conditions(usage: Usage, context: Mapping[str, str]) -> Said:
     """Join what the response says with what only the caller knows; the response wins."""
+    _check(context)
     region, service_tier, speed = usage.region, usage.service_tier, usage.speed
-    processing = None
-    if context:
-        _check(context)
-        processing = context.get("processing")
-        region = context.get("region") if region is None else region
-        service_tier = context.get("service_tier") if service_tier is None else service_tier
-        speed = context.get("speed") if speed is None else speed
     return (
-        ("processing", processing),
-        ("region", region),
-        ("service_tier", service_tier),
-        ("speed", speed),
+        context.get("processing"),
+        context.get("region") if region is None else region,
+        context.get("service_tier") if service_tier is None else service_tier,
+        context.get("speed") if speed is None else speed,
     )
+
+
+def _with_request(usage: Usage) -> Leaves:
+    """Add the call itself, where the card has a price for each call and nobody counted it."""
+    if usage.quantity(Meter.REQUEST):
+        return usage.leaves
+    return (*usage.leaves, (Meter.REQUEST, 1))
 
 
 def _check(context: Mapping[str, str]) -> None:

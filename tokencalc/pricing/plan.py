@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.money import EXACT, rate_fraction
+from tokencalc.pricing.card import CONDITION_KEYS
+from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
     from tokencalc.pricing.build import ProviderTable
     from tokencalc.pricing.card import Conditions, Rate, RateCard, Variant
-    from tokencalc.usage import Meter
+
+Said = tuple[str | None, str | None, str | None, str | None]
+"""What is said about a call, in the order of `CONDITION_KEYS`; None where nothing is."""
 
 _MOST_CONDITIONS = 256
 
@@ -45,6 +49,7 @@ class Plan(NamedTuple):
     reason: str | None
     notes: tuple[str, ...]
     note_above: tuple[int, str] | None
+    request: Factor | None
 
 
 class PlannedCard:
@@ -57,32 +62,32 @@ class PlannedCard:
         self.card = card
         self.table = table
         self.ordinary = _plan(card, card.rates, tuple((t.min_input_tokens, t.rates) for t in card.tiers), ())
-        self._plans: dict[object, Plan | tuple[tuple[datetime, datetime | None, Plan], ...]] = {}
+        self._plans: dict[Said, Plan | tuple[tuple[datetime, datetime | None, Plan], ...]] = {}
 
-    def plan(self, conditions: tuple[tuple[str, str | None], ...], at: datetime) -> Plan:
+    def plan(self, said: Said, at: datetime) -> Plan:
         """Return the plan under what the response and the caller say, at an instant inside the card's interval."""
-        found = self._plans.get(conditions)
+        found = self._plans.get(said)
         if found is None:
             if len(self._plans) >= _MOST_CONDITIONS:
                 self._plans.clear()
-            found = self._compile(self._effective(conditions))
-            self._plans[conditions] = found
+            found = self._compile(self._effective(said))
+            self._plans[said] = found
         if isinstance(found, Plan):
             return found
         for start, end, plan in found:
             if at >= start and (end is None or at < end):
                 return plan
         first = min(start for start, _, _ in found)
-        says = ", ".join(f"{key}={value}" for key, value in conditions if value is not None)
+        says = ", ".join(f"{key}={value}" for key, value in self._effective(said))
         return _unpriced(f"{self.card.card_id}: rates for {says} are known from {first.date().isoformat()} only")
 
-    def _effective(self, conditions: tuple[tuple[str, str | None], ...]) -> Conditions:
+    def _effective(self, said: Said) -> Conditions:
         """Drop what means an ordinary call, and translate the provider's other words."""
         kept: dict[str, str] = {}
-        for key, raw in conditions:
-            if raw is None:
+        for key, raw in zip(CONDITION_KEYS, said, strict=True):
+            value = "" if raw is None else raw.strip().lower()
+            if not value:
                 continue
-            value = raw.strip().lower()
             meant = self.table.means.get(key, {}).get(value, {key: value})
             kept |= {other: word for other, word in meant.items() if word not in self.table.standard.get(other, ())}
         return tuple(sorted(kept.items()))
@@ -148,11 +153,11 @@ def _plan(
     for _, rates in tiers:
         steps.append(steps[-1] | dict(rates))
     factors = tuple(_factors(card, rates, scale) for rates in steps)
-    return Plan(factors, tuple(size for size, _ in tiers), None, notes, None)
+    return Plan(factors, tuple(size for size, _ in tiers), None, notes, None, factors[0].get(Meter.REQUEST))
 
 
 def _unpriced(reason: str) -> Plan:
-    return Plan(({},), (), reason, (), None)
+    return Plan(({},), (), reason, (), None, None)
 
 
 def _factors(
