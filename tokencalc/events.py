@@ -115,7 +115,8 @@ class Announcer:
         with self._mutex:
             for event in events:
                 self._events.put(event)
-            if self._thread is None and events:
+            # In the child of a fork the thread is there by name only.
+            if events and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="tokencalc-listeners", daemon=True)
                 self._thread.start()
 
@@ -123,9 +124,11 @@ class Announcer:
         """Hand out what is queued, then stop."""
         with self._mutex:
             thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             self._events.put(None)
-            thread.join()
+            # A listener may be the one that closes: its own thread ends after it, and cannot wait for itself.
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _run(self) -> None:
         while (event := self._events.get()) is not None:

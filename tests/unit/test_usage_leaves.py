@@ -58,7 +58,9 @@ counts = st.integers(min_value=0, max_value=10**12)
     ],
 )
 def test_plain_counts_become_disjoint_leaves(given_counts: dict[str, Any], leaves: dict[Meter, int]) -> None:
-    assert leaves == dict(Usage(**given_counts).leaves)
+    usage = Usage(**given_counts)
+    assert leaves == dict(usage.leaves)
+    assert leaves.get(Meter.WEB_SEARCH, 0) == usage.web_searches
 
 
 @given(read=counts, write_5m=counts, write_1h=counts, write_rest=counts, fresh=counts, audio=counts)
