@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from tokencalc.errors import LedgerCorrupt, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -70,6 +68,8 @@ def prepare_file(path: Path) -> None:
 
 def file_system(path: Path) -> str:
     """Return the type of the file system that holds the path, or "unknown"."""
+    import psutil  # noqa: PLC0415  # 12 ms that a ledger in memory does not need
+
     real = str(path.resolve())
     best, kind = "", "unknown"
     for partition in psutil.disk_partitions(all=True):
