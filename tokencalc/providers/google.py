@@ -8,6 +8,7 @@ text out, so text is what the other modalities leave over of the count.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, output_leaves
@@ -104,7 +105,6 @@ _PLAIN_KEYS = {
     | {"serviceTier", "service_tier", "trafficType", "traffic_type"}
     for names in SPELLINGS
 }
-_TOTAL = {names: (f"{names.at}.{names.total}",) for names in SPELLINGS}
 _INPUT, _CACHE_READ, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHE_READ, Meter.OUTPUT, Meter.REASONING
 _MODALITY_BY_NUMBER = {1: "text", 2: "image", 3: "video", 4: "audio", 5: "document"}
 _TRAFFIC_BY_NUMBER = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
@@ -131,8 +131,8 @@ def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:
         or type(get("trafficType")) is int or type(get("traffic_type")) is int
     ):  # fmt: skip
         return None
-    for key in (names.prompt_list, names.candidates_list, names.cached_list, names.tool_prompt_list):
-        items = get(key)
+    lists = (get(names.prompt_list), get(names.candidates_list), get(names.cached_list), get(names.tool_prompt_list))
+    for items in lists:
         if items is not None and not _only_text(items, names.item_count):
             return None
     return Usage.from_leaves(
@@ -144,8 +144,22 @@ def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:
         ),
         model=_model(body),
         service_tier=_tier(usage, body),
-        ignored=_TOTAL[names],
+        ignored=_text_only_paths(names, tuple([len(items) if items else 0 for items in lists])),
     )
+
+
+@lru_cache(maxsize=256)
+def _text_only_paths(names: Names, lengths: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the paths of what says text again: the total, and each item of lists of text only."""
+    keys = (names.prompt_list, names.candidates_list, names.cached_list, names.tool_prompt_list)
+    items = [
+        _item_path(names, key, index) for key, length in zip(keys, lengths, strict=True) for index in range(length)
+    ]
+    return tuple(sorted([f"{names.at}.{names.total}", *items]))
+
+
+def _item_path(names: Names, key: str, index: int) -> str:
+    return f"{names.at}.{key}[{index}].{names.item_count}"
 
 
 def _only_text(items: object, count: str) -> bool:
@@ -169,9 +183,11 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
     tool_prompt = said(payload_int(usage, names.tool_prompt, at=names.at))
     # A blocked or unfinished answer has no candidates, and zeros are left out: only the prompt must be there.
     notes = require_any({names.prompt: prompt, names.total: payload_int(usage, names.total, at=names.at)}, at=names.at)
-    prompt_by, cached_by = _by_modality(usage, names.prompt_list, names), _by_modality(usage, names.cached_list, names)
-    tool_by = _by_modality(usage, names.tool_prompt_list, names)
-    output_by = _by_modality(usage, names.candidates_list, names)
+    restated: list[str] = []
+    prompt_by, cached_by, tool_by, output_by = (
+        _by_modality(usage, key, names, restated)
+        for key in (names.prompt_list, names.cached_list, names.tool_prompt_list, names.candidates_list)
+    )
     total_in, total_out = said(prompt) + tool_prompt, said(candidates) + said(thoughts)
     leaves = input_leaves(
         total_in,
@@ -203,13 +219,13 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
         leaves,
         model=_model(body),
         service_tier=_tier(usage, body),
-        ignored=tuple(found.ignored),
+        ignored=tuple(sorted(found.ignored + restated)),
         notes=(*(note for note in notes if names.prompt in note), *sums, *video, *found.notes),
     )
 
 
-def _by_modality(usage: Body, key: str, names: Names) -> dict[str, int]:
-    """Return counts of modalities with meters of their own; text and documents stay in the rest."""
+def _by_modality(usage: Body, key: str, names: Names, restated: list[str]) -> dict[str, int]:
+    """Return counts of modalities with meters of their own; text items are restated by the rest."""
     counts: dict[str, int] = {}
     for index, item in enumerate(payload_sections(usage, key, at=names.at)):
         count = item.get(names.item_count)
@@ -219,6 +235,8 @@ def _by_modality(usage: Body, key: str, names: Names) -> dict[str, int]:
         modality = _modality(item.get("modality"))
         if modality in INPUT_MODALITIES:
             counts[modality] = counts.get(modality, 0) + number
+        else:
+            restated.append(_item_path(names, key, index))
     return counts
 
 
