@@ -27,7 +27,7 @@ def answer(message_id: str | None = "msg_1", request_id: str | None = "req_1", *
         "usage": usage,
         "content": [{"type": "text", "text": "SECRET"}],
     }
-    line = {"type": "assistant", "timestamp": "2026-07-01T10:00:00Z", "sessionId": "s1", "cwd": "/home/ada/shop"}
+    line = {"type": "assistant", "timestamp": "2026-07-01T10:00:00Z", "sessionId": "s1", "cwd": "/home/dev/hidden/shop"}
     if message_id is not None:
         message["id"] = message_id
     if request_id is not None:
@@ -67,10 +67,10 @@ def test_an_answer_becomes_a_call_with_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_neither_content_nor_the_folders_path_is_kept(tmp_path: Path) -> None:
-    calls, logs = read(tmp_path, answer(), b'{"usage": SECRET', name="projects/-home-ada-shop/s1.jsonl")
+    calls, logs = read(tmp_path, answer(), b'{"usage": SECRET', name="projects/-home-dev-hidden-shop/s1.jsonl")
     shown = repr((calls, logs.summary))
     assert "SECRET" not in shown
-    assert "ada" not in shown
+    assert "hidden" not in shown
     assert calls[0].source == "s1.jsonl:1"
 
 
@@ -184,7 +184,7 @@ def test_what_an_old_log_claims_is_the_callers_cost(cost: Any, claimed: str | No
 
 @pytest.mark.parametrize(
     ("expected", "cwd"),
-    [("shop", "/home/ada/shop/"), ("shop", "C:\\Users\\ada\\shop"), (None, "/"), (None, 7), (None, "/a/b\x07")],
+    [("shop", "/home/dev/shop/"), ("shop", "C:\\Users\\ada\\shop"), (None, "/"), (None, 7), (None, "/a/b\x07")],
 )
 def test_the_project_is_the_last_part_of_the_working_folder(expected: str | None, cwd: Any, tmp_path: Path) -> None:
     (call,), _ = read(tmp_path, answer(cwd=cwd))

@@ -153,7 +153,8 @@ def test_both_spellings_and_the_interactions_api_say_the_same() -> None:
     [
         ("gemini-2.5-pro", None, {"modelVersion": "models/gemini-2.5-pro"}),
         ("gemini-2.5-flash", None, {"model_version": "publishers/google/models/gemini-2.5-flash"}),
-        (None, "ON_DEMAND_FLEX", {"traffic": "ON_DEMAND_FLEX"}),
+        (None, "flex", {"traffic": "ON_DEMAND_FLEX"}),
+        (None, "ON_DEMAND", {"traffic": "ON_DEMAND"}),
         (None, "PROVISIONED_THROUGHPUT", {"traffic": 2}),
     ],
 )

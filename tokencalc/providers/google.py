@@ -107,6 +107,8 @@ _PLAIN_KEYS = {
 }
 _INPUT, _CACHE_READ, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHE_READ, Meter.OUTPUT, Meter.REASONING
 _MODALITY_BY_NUMBER = {1: "text", 2: "image", 3: "video", 4: "audio", 5: "document"}
+# Vertex calls a tier a type of traffic.
+_TIER_BY_TRAFFIC = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
 _TRAFFIC_BY_NUMBER = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 
 
@@ -253,11 +255,12 @@ def _model(body: Body) -> str | None:
 
 
 def _tier(usage: Body, body: Body) -> str | None:
-    """Return the served tier in Google's own word; Vertex calls it the type of traffic."""
+    """Return the served tier in the provider's own word."""
     for holder, key in _TIER_KEYS:
         value = (usage if holder == "usage" else body).get(key)
         if isinstance(value, str) and value:
-            return str(getattr(value, "value", value))
+            word = str(getattr(value, "value", value))
+            return _TIER_BY_TRAFFIC.get(word, word)
         if type(value) is int:
             return _TRAFFIC_BY_NUMBER.get(value)
     return None
