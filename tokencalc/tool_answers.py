@@ -205,6 +205,7 @@ def report_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> 
     """Cost, calls and tokens by the wanted keys, with their total."""
     group_by = read.get("group_by", ("provider", "model"))
     report = _report(engine, read, group_by, now=now)
+    paid_otherwise = _report(engine, read, ("notional",), now=now)
     return {
         "group_by": list(group_by),
         "since": report.since,
@@ -212,6 +213,7 @@ def report_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> 
         "rows": [row_document(row) for row in report.rows],
         "total": row_document(report.total),
         "total_cost_usd": report.total.cost_usd,
+        "notional_usd": usd_from_pico(sum(row.cost_pico for row in paid_otherwise.rows if row.notional)),
         "unpriced_calls": report.unpriced_calls,
     }
 

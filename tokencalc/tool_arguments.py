@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import instant_from
 from tokencalc.context import label_from
-from tokencalc.errors import CallInvalid, FeatureUnavailable
+from tokencalc.errors import CallInvalid, FeatureUnavailable, TextInvalid
 from tokencalc.ledger.query import GROUP_KEYS
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import decimal_from
@@ -56,8 +56,15 @@ def _text(value: object, name: str) -> str:
     return value
 
 
+def _content(value: object, name: str) -> str:
+    """Text to count; none at all is nearly always a read that failed somewhere."""
+    if not _text(value, name).strip():
+        raise TextInvalid(f"{name}: expected some text to count, found {_shown(value)}", path=name, found=value)
+    return str(value)
+
+
 def _messages(value: object, name: str) -> Any:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple) or not value:
         raise CallInvalid(
             f'{name}: expected a list such as [{{"role": "user", "content": "..."}}], found {_shown(value)}',
             path=name,
@@ -141,7 +148,7 @@ _FILTER_ARGUMENTS = {name: Argument(_label) for name in FILTER_KEYS}
 ACTIONS: dict[str, dict[str, Argument]] = {
     "estimate_cost": {
         "model": Argument(_text, required=True),
-        "text": Argument(_text),
+        "text": Argument(_content),
         "messages": Argument(_messages),
         "operation_type": Argument(_text),
         "provider": Argument(_text),

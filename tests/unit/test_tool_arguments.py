@@ -77,6 +77,8 @@ def test_an_action_to_come_says_so(action: str) -> None:
         ),
         (r"notional: expected True or False, found 1", "track_usage", {**CALL, "notional": 1}),
         (r"text: expected text, found 5", "estimate_cost", {"model": "m", "text": 5}),
+        (r"text: expected some text to count, found ''", "estimate_cost", {"model": "m", "text": ""}),
+        (r"messages: expected a list .* found \[\]", "estimate_cost", {"model": "m", "messages": []}),
         (r"messages: expected a list .* found 'hi'", "estimate_cost", {"model": "m", "messages": "hi"}),
         (
             r"group_by: expected some of .* found 'modle'; did you mean model\?",

@@ -17,7 +17,7 @@ from tokencalc.cli.options import (
     open_ledger,
     pairs_as_dict,
 )
-from tokencalc.cli.output import bar, console, dollars, number, put, put_json, table
+from tokencalc.cli.output import dollars, number, put, put_bar, put_json, table
 from tokencalc.clock import instant_text
 from tokencalc.errors import BudgetInvalid
 from tokencalc.periods import PERIOD_KINDS
@@ -155,7 +155,7 @@ def show_status(status: BudgetStatus) -> None:
     put(f"{_title(status)}: {dollars(made.limit_usd)} for each {made.period}, {made.policy}, on {scope}")
     share = share_of(status.spent_usd, status.limit_usd)
     if share is not None:
-        console().print(bar(share, marks=made.alert_at))
+        put_bar(share, marks=made.alert_at)
     rows = [
         ("period", f"{status.period.key} ({made.timezone})"),
         ("spent", dollars(status.spent_usd)),

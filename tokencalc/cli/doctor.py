@@ -13,7 +13,7 @@ from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.logs import log_folders
 from tokencalc.cli.main import tokencalc_version
 from tokencalc.cli.options import examples, json_option, ledger_option, ledger_path
-from tokencalc.cli.output import number, put_json, table
+from tokencalc.cli.output import counted, number, put_json, table
 from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine
@@ -52,7 +52,7 @@ def doctor(*, ledger: str | None, as_json: bool) -> int:
     if as_json:
         put_json({"healthy": healthy, "checks": checks})
     else:
-        table(("", "", "found"), [(check.name, check.state, check.text) for check in checks], texts=(0, 1, 2))
+        table(("", "", ""), [(check.name, check.state, check.text) for check in checks], texts=(0, 1, 2))
     return OK if healthy else FAILED
 
 
@@ -77,7 +77,7 @@ def _checks(ledger: str | None) -> Iterator[Check]:
 
 def _time_zone(settings: Settings) -> Check:
     local = SystemClock().now().astimezone()
-    text = f"days begin at midnight in {settings.timezone}; this machine is at {local:%Z} (UTC{local:%z})"
+    text = f"days begin at midnight in {settings.timezone}; this machine's clock is at {local:UTC%z}"
     return Check(name="time zone", state="ok", text=text)
 
 
@@ -98,7 +98,7 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
     yield Check(name="ledger", state="ok", text=f"{file}, {_size(size)}, schema {SCHEMA_VERSION}")
     yield Check(name="file system", state="ok", text=file_system(file.absolute().parent))
     if found.ok:
-        yield Check(name="verify", state="ok", text=f"clean, {number(found.entries)} entries")
+        yield Check(name="verify", state="ok", text=f"clean, {counted(found.entries, 'entry', 'entries')}")
     else:
         more = f" (and {len(found.problems) - 1} more: tokencalc verify)" if len(found.problems) > 1 else ""
         yield Check(name="verify", state="bad", text=f"{found.problems[0]}{more}")
@@ -114,8 +114,8 @@ def _prices(settings: Settings) -> Check:
         age_days, models = catalog.age_days(SystemClock().now()), len(catalog.models())
     except TokencalcError as error:
         return Check(name="prices", state="bad", text=error.message)
-    own = f", {len(settings.prices)} files of your own" if settings.prices else ""
-    text = f"{number(models)} models{own}; checked on {catalog.checked_on}, {number(max(0, age_days))} days ago"
+    own = f", {counted(len(settings.prices), 'file')} of your own" if settings.prices else ""
+    text = f"{number(models)} models{own}; checked on {catalog.checked_on}, {counted(max(0, age_days), 'day')} ago"
     old = age_days > _OLD_PRICES_DAYS
     return Check(name="prices", state="note" if old else "ok", text=f"{text}; upgrade for newer ones" if old else text)
 
@@ -132,7 +132,7 @@ def _logs() -> Iterator[Check]:
         yield Check(name="logs", state="note", text="no logs of Claude Code found (~/.claude/projects)")
         return
     for folder, files in folders:
-        yield Check(name="logs", state="ok", text=f"{folder}, {number(files)} files of Claude Code")
+        yield Check(name="logs", state="ok", text=f"{folder}, {counted(files, 'file')} of Claude Code")
     yield Check(
         name="",
         state="note",

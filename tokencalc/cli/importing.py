@@ -8,7 +8,7 @@ from tokencalc.cli.exits import OK
 from tokencalc.cli.logs import import_logs as book_logs
 from tokencalc.cli.logs import look_for_logs, skipped_text
 from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
-from tokencalc.cli.output import number, put, put_json, say
+from tokencalc.cli.output import counted, number, put, put_json, say
 from tokencalc.errors import CallInvalid
 
 _MOST_PROBLEMS = 5
@@ -48,7 +48,8 @@ def import_logs(*, logs: str, billed: bool, ledger: str | None, as_json: bool) -
             }
         )
         return OK
-    put(f"{number(done.summary.calls)} calls in {number(done.summary.files)} files: {number(done.new)} new.")
+    read = f"{counted(done.summary.calls, 'call')} in {counted(done.summary.files, 'file')}"
+    put(f"{read}: {number(done.new)} new.")
     put(f"Ledger: {path}")
     if skipped_text(done.summary):
         put(f"Left out: {skipped_text(done.summary)}.")

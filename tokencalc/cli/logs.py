@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokencalc.cli.output import counted
 from tokencalc.importers.claude_code import ClaudeCodeLogs
 from tokencalc.importers.found import AUTO, find_logs
 
@@ -27,15 +28,15 @@ _LONG_READ_BYTES = 20 * 1024 * 1024
 _LONG_BOOKING_CALLS = 3000
 
 SKIPPED_WORDS = {
-    "non_usage": "lines without usage",
-    "duplicates": "repeated lines of the same call",
-    "synthetic": "synthetic answers",
-    "api_errors": "API errors",
-    "malformed_lines": "damaged lines",
-    "huge_lines": "lines that are too long",
-    "bad_records": "answers with impossible figures",
-    "bad_claims": "unreadable cost claims (the calls are kept)",
-    "unreadable_files": "files that cannot be read",
+    "non_usage": ("line without usage", "lines without usage"),
+    "duplicates": ("repeated line of the same call", "repeated lines of the same call"),
+    "synthetic": ("synthetic answer", "synthetic answers"),
+    "api_errors": ("API error", "API errors"),
+    "malformed_lines": ("damaged line", "damaged lines"),
+    "huge_lines": ("line that is too long", "lines that are too long"),
+    "bad_records": ("answer with impossible figures", "answers with impossible figures"),
+    "bad_claims": ("unreadable cost claim (its call is kept)", "unreadable cost claims (their calls are kept)"),
+    "unreadable_files": ("file that cannot be read", "files that cannot be read"),
 }
 """What an importer leaves out, in words; `ImportSummary.skipped` has the keys."""
 
@@ -106,6 +107,6 @@ def _booking_progress(calls: list[ImportedCall]) -> Iterator[Iterable[ImportedCa
 
 
 def skipped_text(summary: ImportSummary) -> str:
-    """Return what was left out, in words: ``3 damaged lines, 1 API errors``; empty for nothing."""
-    counted = [(count, SKIPPED_WORDS.get(reason, reason)) for reason, count in summary.skipped.items() if count]
-    return ", ".join(f"{count:,} {words}" for count, words in sorted(counted, reverse=True))
+    """Return what was left out, in words: ``3 damaged lines, 1 API error``; empty for nothing."""
+    found = sorted(summary.skipped.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(counted(count, *SKIPPED_WORDS.get(reason, (reason, reason))) for reason, count in found if count)

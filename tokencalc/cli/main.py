@@ -56,6 +56,16 @@ class _Commands(click.Group):
             sys.exit(code)
         return code
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that goes away (`tokencalc report | head`) is no failure."""
+        try:
+            outcome = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_stdout()
+            return OK
+        return outcome
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a day's work."""
         del ctx
@@ -152,10 +162,6 @@ def _run(command: Callable[[], Any], given: list[str]) -> int:
     as_json = "--json" in given
     try:
         outcome = command()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_stdout()
-        return OK
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return _INTERRUPTED
@@ -200,7 +206,7 @@ def _make_streams_forgiving() -> None:
 
 
 def _drop_stdout() -> None:
-    # The reader went away (`tokencalc report | head`); without this Python complains once more at exit.
+    # Python flushes once more at exit, and would complain once more.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    # Generic since click 8.4 only, and older ones are welcome too.
+    _InstantType = click.ParamType[datetime]
+    _PairType = click.ParamType[tuple[str, str]]
+else:
+    _InstantType = _PairType = click.ParamType
+
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-class Instant(click.ParamType["datetime"]):
+class Instant(_InstantType):
     """An instant with a zone, or a bare date (its first instant in UTC)."""
 
     name = "instant"
@@ -32,7 +38,7 @@ class Instant(click.ParamType["datetime"]):
             self.fail(error.message, param, ctx)
 
 
-class Pair(click.ParamType[tuple[str, str]]):
+class Pair(_PairType):
     """One ``key=value``."""
 
     name = "key=value"

@@ -8,16 +8,18 @@ NO_COLOR set: rich sees to both.
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tokencalc.jsontext import to_json
-from tokencalc.money import display_usd
+from tokencalc.money import decimal_text, display_usd
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ WIDEST = 110
 """Wider than this a row is hard to follow."""
 
 _BAR_WIDTH = 40
+_WHOLE_PERCENT = 100
 
 
 def console() -> Console:
@@ -38,8 +41,14 @@ def console() -> Console:
 
 
 def put(text: str = "", *, style: str = "") -> None:
-    """Print one line of data for people; it wraps between words."""
-    console().print(Text(safe_text(text, longest=4000), style=style))
+    """Print a paragraph of data for people; it wraps between words, and paths stay in one piece."""
+    screen, line = console(), safe_text(text, longest=4000)
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    wrapped = textwrap.wrap(
+        line, screen.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    for part in wrapped or [""]:
+        screen.print(Text(part, style=style), soft_wrap=True)
 
 
 def put_json(payload: object) -> None:
@@ -68,40 +77,79 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: ``1 call``, ``2 calls``; ``many`` where an s is not enough."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def rate_text(rate: Decimal) -> str:
+    """Return a rate for people: every digit, and at least two decimals."""
+    text = decimal_text(rate)
+    whole, _, decimals = text.partition(".")
+    return f"${whole}.{decimals:0<2}"
+
+
 def table(
-    heads: Sequence[str], rows: Iterable[Sequence[object]], *, texts: Sequence[int] = (0,), total: Sequence[object] = ()
+    heads: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    texts: Sequence[int] = (0,),
+    total: Sequence[object] = (),
+    spare: Sequence[int] = (),
 ) -> None:
-    """Print a table: text columns to the left and folded, figures to the right; a total under a line."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=False, expand=False)
-    for place, head in enumerate(heads):
+    """Print a table: text columns to the left and folded, figures to the right; a total under a line.
+
+    Columns in ``spare`` are left out, in that order, where the terminal is too
+    narrow. Without any head there is no line of heads.
+    """
+    screen = console()
+    cells = [[safe_text("" if value is None else value) for value in row] for row in rows]
+    last = [safe_text(value) for value in total]
+    shown = _fitting([heads, *cells, last], screen.width, spare)
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, show_header=any(heads))
+    for place in shown:
         is_text = place in texts
         made.add_column(
-            head,
+            heads[place],
             justify="left" if is_text else "right",
             overflow="fold",
             no_wrap=not is_text,
             header_style="bold",
         )
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    if total:
+    for row in cells:
+        made.add_row(*(Text(row[place]) for place in shown))
+    if last:
         made.add_section()
-        made.add_row(*(_cell(value) for value in total), style="bold")
-    console().print(made)
+        made.add_row(*(Text(last[place]) for place in shown), style="bold")
+    with screen.capture() as drawn:
+        screen.print(made)
+    for line in drawn.get().splitlines():
+        # Without the cells' padding at the end, which only makes trouble when it is copied.
+        sys.stdout.write(f"{line.rstrip()}\n")
 
 
-def _cell(value: object) -> Text:
-    return value if isinstance(value, Text) else Text(safe_text("" if value is None else value))
+def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[int]) -> list[int]:
+    """The places of the columns that fit side by side, two spaces between them."""
+    columns = [max(cell_len(row[place]) for row in rows if row) for place in range(len(rows[0]))]
+    shown = list(range(len(columns)))
+    for place in spare:
+        if sum(columns[kept] + 2 for kept in shown) - 2 <= width:
+            break
+        shown.remove(place)
+    return shown
 
 
-def bar(share: Decimal, *, marks: Sequence[int] = ()) -> Text:
-    """Return a bar of 40 columns for a share of 1, with its alert marks; red from the last one on."""
+def put_bar(share: Decimal, *, marks: Sequence[int] = ()) -> None:
+    """Print a bar of 40 columns for a share of 1, with its alert marks; red from the last one on."""
     percent = int(share * 100)
     filled = min(_BAR_WIDTH, max(0, int(share * _BAR_WIDTH)))
     passed = [mark for mark in marks if percent >= mark]
     colour = "green" if not passed else "red" if len(passed) == len(marks) else "yellow"
     cells = ["#" if place < filled else "." for place in range(_BAR_WIDTH)]
-    for mark in marks:
-        if 0 < mark < 100:  # noqa: PLR2004  # per cent; at 100 the bar ends
-            cells[mark * _BAR_WIDTH // 100] = "|"
-    return Text(f"[{''.join(cells)}] {percent} %", style=colour)
+    inside = [mark for mark in marks if mark < _WHOLE_PERCENT]
+    for mark in inside:
+        cells[mark * _BAR_WIDTH // _WHOLE_PERCENT] = "|"
+    line = Text(f"[{''.join(cells)}] {percent} %", style=colour)
+    if inside:
+        line.append(f"   | alerts at {', '.join(str(mark) for mark in marks)} %", style="dim")
+    console().print(line, soft_wrap=True)

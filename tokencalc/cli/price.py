@@ -10,7 +10,7 @@ import click
 from tokencalc.cli.estimate import read_text
 from tokencalc.cli.exits import OK, UNPRICED
 from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine
-from tokencalc.cli.output import dollars, number, put, put_json, say, table
+from tokencalc.cli.output import dollars, number, put, put_json, rate_text, say, table
 from tokencalc.errors import CallInvalid, UsageInvalid
 from tokencalc.money import decimal_text
 from tokencalc.providers.registry import read_usage
@@ -92,7 +92,8 @@ def _usage(file: str | None, counts: dict[str, int], provider: str | None) -> Us
     try:
         payload = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageInvalid(f"{file}: expected JSON: {error}", path="file", found=file) from error
+        name = "stdin" if file == "-" else file
+        raise UsageInvalid(f"{name}: expected JSON: {error}", path="file", found=name) from error
     return read_usage(payload, provider)
 
 
@@ -123,4 +124,4 @@ def _quantity(line: CostLine) -> str:
 
 def _rate(line: CostLine) -> str:
     per = {1: "each", 1_000: "a thousand", 1_000_000: "a million"}.get(line.per, f"for {line.per:,}")
-    return f"${decimal_text(line.rate)} {per}"
+    return f"{rate_text(line.rate)} {per}"

@@ -9,7 +9,7 @@ import click
 
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import Instant, examples, json_option, pricing_engine
-from tokencalc.cli.output import number, put, put_json, table
+from tokencalc.cli.output import number, put, put_json, rate_text, table
 from tokencalc.clock import SystemClock
 from tokencalc.money import decimal_text
 from tokencalc.usage import Meter
@@ -98,7 +98,7 @@ def _main_rates(card: RateCard | None) -> tuple[str, str, str]:
         return "unknown", "unknown", ""
     shown = [card.rate(meter) for meter in (Meter.INPUT, Meter.OUTPUT)]
     per = next((_per(rate.per) for rate in shown if rate is not None), "")
-    return (*("-" if rate is None else f"${decimal_text(rate.usd)}" for rate in shown), per)  # type: ignore[return-value]  # two rates
+    return (*("-" if rate is None else rate_text(rate.usd) for rate in shown), per)  # type: ignore[return-value]  # two rates
 
 
 def _show_facts(facts: ModelFacts) -> None:
@@ -135,7 +135,7 @@ def _show_card(card: RateCard) -> None:
 
 
 def _rate_rows(applies: str, rates: Mapping[Meter, Rate]) -> list[tuple[str, str, str, str]]:
-    return [(meter.value, f"${decimal_text(rate.usd)}", _per(rate.per), applies) for meter, rate in rates.items()]
+    return [(meter.value, rate_text(rate.usd), _per(rate.per), applies) for meter, rate in rates.items()]
 
 
 def _per(per: int) -> str:

@@ -8,7 +8,7 @@ import click
 
 from tokencalc.cli.exits import OK, UNPRICED
 from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
-from tokencalc.cli.output import dollars, number, put, put_json, table
+from tokencalc.cli.output import counted, dollars, number, put, put_json, table
 from tokencalc.clock import SystemClock
 from tokencalc.errors import CallInvalid
 from tokencalc.reports.markdown import summary_markdown
@@ -115,11 +115,14 @@ def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
         [(*(_name(row[key]) for key in keys), *_figures(row)) for row in shown],
         texts=range(len(keys)),
         total=("total", *("" for _ in keys[1:]), *_figures(total)),
+        spare=[len(keys) + place for place in (3, 4, 2)],
     )
     if len(rows) > len(shown):
         put(f"{len(rows) - len(shown)} more rows; leave out --top to see them.")
+    if answer["notional_usd"]:
+        put(f"Notional: {dollars(answer['notional_usd'])} of it is the list price of calls that a subscription paid.")
     if answer["unpriced_calls"]:
-        put(f"Not in the total: {number(answer['unpriced_calls'])} calls that could not be priced.")
+        put(f"Not in the total: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
 
 
 def _order(row: Mapping[str, Any], keys: list[str]) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ import click
 
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
-from tokencalc.cli.output import number, put, put_json
+from tokencalc.cli.output import counted, put, put_json
 
 
 @click.command(epilog=examples("tokencalc verify --expect HEAD"))
@@ -23,7 +23,7 @@ def verify(*, expect: str | None, ledger: str | None, as_json: bool) -> int:
             {"ok": found.ok, "ledger": path, "entries": found.entries, "head": found.head, "problems": found.problems}
         )
     elif found.ok:
-        put(f"Clean: {number(found.entries)} entries in {path}")
+        put(f"Clean: {counted(found.entries, 'entry', 'entries')} in {path}")
         put(f"Head: {found.head}")
         if expect is None:
             put("Keep the head: `tokencalc verify --expect HEAD` also finds entries cut off at the end.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokencalc.clock import instant_text
-from tokencalc.money import decimal_text, display_usd
+from tokencalc.money import display_usd
 from tokencalc.reports.document import alerts_passed
 from tokencalc.reports.shares import percent_text, share_of
 from tokencalc.reports.text import markdown_code, markdown_text
@@ -56,7 +56,8 @@ def _span(summary: Summary) -> str:
 def _sections(summary: Summary) -> Iterator[str]:
     total = summary.total.cost_usd
     for key, rows in summary.sections.items():
-        if all(row.key[key] in (None, "") for row in rows):
+        # One row says no more than the total does.
+        if len(rows) < 2 and key != "model":  # noqa: PLR2004
             continue
         yield f"## By {_TITLES[key].lower()}"
         yield ""
@@ -71,7 +72,7 @@ def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
     name = row.key[key]
     return (
         markdown_code(name) if name not in (None, "") else "(none)",
-        _dollars(row.cost_usd) + (f" + {row.unpriced_calls:,} unpriced" if row.unpriced_calls else ""),
+        _cost(row),
         percent_text(share_of(row.cost_usd, total)),
         f"{row.calls:,}",
         f"{row.input_tokens:,}",
@@ -79,6 +80,13 @@ def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
         f"{row.cache_write_tokens:,}",
         f"{row.output_tokens:,}",
     )
+
+
+def _cost(row: ReportRow) -> str:
+    if not row.unpriced_calls:
+        return _dollars(row.cost_usd)
+    known = f"{_dollars(row.cost_usd)} + " if row.cost_pico else ""
+    return f"{known}{row.unpriced_calls:,} unpriced"
 
 
 def _tail(summary: Summary) -> Iterator[str]:
@@ -121,8 +129,3 @@ def _table(
 
 def _dollars(amount: Decimal) -> str:
     return f"${display_usd(amount)}".replace("$-", "-$").replace("$<", "<$")
-
-
-def exact_dollars(amount: Decimal) -> str:
-    """Return an amount with every digit, for places where people check a sum."""
-    return f"${decimal_text(amount)}"
