@@ -130,7 +130,7 @@ class SqliteStore:
                     outcomes.append(Outcome(error=refusal))
             transaction.flush()
             connection.execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # bulk: a batch is rolled back or known as written, whatever happens
             if not connection.in_transaction and isinstance(error, KeyboardInterrupt) and len(outcomes) == len(steps):
                 transaction.committed()
                 raise InterruptedAfterCommit(outcomes) from None
@@ -226,7 +226,7 @@ class SqliteStore:
                         _first_rows(connection)
                     connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, now_us, description))
                     connection.execute(f"PRAGMA user_version = {number}")
-            except BaseException:
+            except BaseException:  # bulk: whatever interrupts a migration, it must be rolled back
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
