@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tokencalc.importers import claude_code
 from tokencalc.importers.claude_code import ClaudeCodeLogs
 from tokencalc.importers.found import find_logs
+from tokencalc.importers.lines import bounded_lines
 
 if TYPE_CHECKING:
     from tokencalc.importers.records import ImportedCall
@@ -216,6 +219,14 @@ def test_an_unreadable_file_is_survived_with_a_message(tmp_path: Path) -> None:
     logs = ClaudeCodeLogs(files)
     assert len(list(logs)) == 1
     assert logs.summary.problems == ["a.jsonl: cannot be read: No such file or directory"]
+
+
+def test_a_huge_line_is_skipped_and_empty_ones_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claude_code, "bounded_lines", partial(bounded_lines, line_bytes_max=2_000))
+    calls, logs = read(tmp_path, b"", answer(), b'{"usage":"' + b"x" * 3_000 + b'"}', b"  ", answer("msg_2"))
+    assert len(calls) == 2
+    assert logs.summary.skipped["huge_lines"] == 1
+    assert logs.summary.problems == ["a.jsonl:3: line is too long, skipped"]
 
 
 def test_progress_is_told_in_bytes_and_ends_at_the_whole(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _VALUES_MAX = 2_000
 _DEPTH_MAX = 8
 _KEY_MAX = 80
+_HINTS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Survey:
         self.ignored.append(path)
         if pattern in counters.known or not value:
             return
-        near = get_close_matches(pattern, counters.mapped, n=1, cutoff=0.85)
+        # Looking for near names is slow: enough for a typing error, not for a thousand keys.
+        near = get_close_matches(pattern, counters.mapped, n=1, cutoff=0.85) if len(self.notes) < _HINTS_MAX else []
         hint = f"; nearest known: {near[0]}" if near else ""
         self.notes.append(f"{path} ({value!r:.40}) is not known to this reader: unmapped, not in the cost{hint}")
 
