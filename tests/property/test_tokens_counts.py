@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from functools import partial
 
 import pytest
@@ -59,7 +58,7 @@ def _plain(text: str, name: str) -> int:
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_any_place_where_we_cut_leaves_the_count_as_it_was(name: str, text: str) -> None:
     whole = _plain(text, name)
-    for cut in pieces._CUT.finditer(text):
+    for cut in pieces._cut().finditer(text):
         assert whole == _plain(text[: cut.start()], name) + _plain(text[cut.start() :], name)
 
 
@@ -98,7 +97,6 @@ def test_long_runs_of_white_space_are_taken_out_without_changing_the_count(
 def _without_long_white(text: str) -> list[tuple[str, bool]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "WHITE_MAX", 20)
-        patch.setattr(pieces, "_LONG_WHITE", re.compile(rf"[{pieces._WHITE}]{{20,}}"))
         return [(part.text, part.white) for part in pieces._without_long_white(text, forced=False)]
 
 

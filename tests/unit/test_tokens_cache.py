@@ -59,7 +59,7 @@ def test_no_text_stays_in_the_store() -> None:
 def test_hits_and_misses_are_visible() -> None:
     before = cache_info()
     for _ in range(3):
-        count_text("a text of its own for this test, counted three times. " * 5, tokenizer="claude", encoding=None)
+        count_text("a text of its own for this test, counted three times. " * 50, tokenizer="claude", encoding=None)
     after = cache_info()
     assert (after.hits - before.hits, after.misses - before.misses) == (2, 1)
 

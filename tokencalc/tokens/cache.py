@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COUNTS_MAX = 8192
 """Counts kept; about 2 MB when full."""
 
-CHARS_MIN = 128
-"""Below this length hashing and looking up costs as much as counting, so shorter texts are counted anew."""
+CHARS_MIN = 512
+"""Shorter texts are counted anew: a miss costs 5 microseconds, which is a fifth and more of counting them."""
 
 _CHUNK_CHARS = 1 << 20
 
@@ -42,8 +42,10 @@ class CountCache:
 
         Counting happens outside the lock: two threads that meet the same new
         text both count it, which is dearer once and never blocks the others.
+        Raises UnicodeEncodeError for a text with a lone surrogate.
         """
         if len(text) < CHARS_MIN:
+            text.encode()
             return count(text, name)
         key = (counter, digest(text))
         with self._lock:

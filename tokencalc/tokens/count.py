@@ -17,7 +17,6 @@ from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certai
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tokencalc.tokens.result import Method
 
 __all__ = [
     "TEXT_CHARS_MAX",
@@ -98,29 +97,29 @@ def cache_info() -> CacheInfo:
 
 
 def _count(text: str, *, tokenizer: str | None, encoding: str | None, verified: bool) -> Counted:
-    readable = _readable(text)
+    try:
+        return _count_readable(text, tokenizer=tokenizer, encoding=encoding, verified=verified)
+    except UnicodeEncodeError:
+        # Half a surrogate pair is no character and travels on no wire. tiktoken counts it as U+FFFD, and so do servers
+        # that do not refuse it.
+        readable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        counted = _count_readable(readable, tokenizer=tokenizer, encoding=encoding, verified=verified)
+        return counted._replace(method=least_certain(counted.method, "modelled"))
+
+
+def _count_readable(text: str, *, tokenizer: str | None, encoding: str | None, verified: bool) -> Counted:
     if tokenizer not in _PUBLIC:
         family = tokenizer or "unknown"
-        return _cache.get_or_count(readable, family, count_approximate, family)
+        return _cache.get_or_count(text, family, count_approximate, family)
     name = encoding or _PUBLIC[tokenizer] or ""
     if name not in vocabularies.SPECS:
         name, verified = _DEFAULT_ENCODING, False
-    counted = _cache.get_or_count(readable, name, count_exact, name)
-    if not verified:
-        reach = counted.tokens * _UNVERIFIED_THOUSANDTHS // 1000 + bool(counted.tokens)
-        return Counted(counted.tokens, max(counted.low - reach, 0), counted.high + reach, "estimated")
-    # Half a surrogate pair is no character. tiktoken counts it as U+FFFD; a provider may also refuse the request.
-    method: Method = counted.method if readable is text else least_certain(counted.method, "modelled")
-    return counted._replace(method=method)
-
-
-def _readable(text: str) -> str:
-    """Return the text itself, or with U+FFFD for each lone surrogate, which no wire carries."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    counted = _cache.get_or_count(text, name, count_exact, name)
+    if verified:
+        return counted
+    # Whoever has not checked the vocabulary has not checked the count either.
+    reach = counted.tokens * _UNVERIFIED_THOUSANDTHS // 1000 + bool(counted.tokens)
+    return Counted(counted.tokens, max(counted.low - reach, 0), counted.high + reach, "estimated")
 
 
 def _checked(text: object, *, path: str) -> str:

@@ -66,16 +66,16 @@ _ENVELOPES: Mapping[str, Envelope] = {
 }
 _UNKNOWN = Envelope(request=3, message=4, slack=10)
 
-_BY_MODEL: tuple[tuple[str, re.Pattern[str], Envelope], ...] = (
-    ("openai", re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])"), _OPENAI_REASONING),
-    ("gemini", re.compile(r"(?:.*/)?gemini-(?:1|2\.0)"), _GEMINI_TO_2_0),
-    ("llama", re.compile(r"(?:.*/)?llama-?3\.[1-9]"), _LLAMA_WITH_DATE),
+_BY_MODEL: tuple[tuple[str, str, Envelope], ...] = (
+    ("openai", r"(?:.*/)?(?:o[1-9]|gpt-[5-9])", _OPENAI_REASONING),
+    ("gemini", r"(?:.*/)?gemini-(?:1|2\.0)", _GEMINI_TO_2_0),
+    ("llama", r"(?:.*/)?llama-?3\.[1-9]", _LLAMA_WITH_DATE),
 )
 
 
 def envelope_for(tokenizer: str | None, model: str | None) -> Envelope:
     """Return the envelope of a family, and of the model where its generation differs from its family's."""
     for family, pattern, envelope in _BY_MODEL:
-        if family == tokenizer and model and pattern.match(model):
+        if family == tokenizer and model and re.match(pattern, model):
             return envelope
     return _ENVELOPES.get(tokenizer or "", _UNKNOWN)

@@ -65,8 +65,7 @@ def _count(encoding: Encoding, text: str) -> int | None:
     """Return the count, or None where tiktoken panics."""
     try:
         return len(encoding.encode_ordinary(text))
-    except BaseException as error:
-        # A panic in Rust arrives as a BaseException of a class that no module exports.
+    except BaseException as error:  # bulk: a panic in Rust arrives as a BaseException that no module exports
         if type(error).__name__ != "PanicException":
             raise
         return None

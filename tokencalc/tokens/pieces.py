@@ -17,6 +17,7 @@ Text offers such a place every few characters. What does not (a million times
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,14 +37,24 @@ WHITE_MAX = 1 << 18
 _WHITE = r"\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LETTER = r"A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 _MARKS = r"!-/:-@\[-`{-~"
-_CUT = re.compile(
+_CUT = (
     rf"(?<=[^\s])(?=[{_WHITE}])"
     r"|(?<=\n)(?=[^\s/])"
     rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
     rf"|(?<=[0-9])(?=[{_LETTER}{_MARKS}\r\n])"
     rf"|(?<=[{_LETTER}])(?=[!-&(-/:-@\[-`{{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])"
 )
-_LONG_WHITE = re.compile(rf"[{_WHITE}]{{{WHITE_MAX},}}")
+
+
+@cache
+def _cut() -> re.Pattern[str]:
+    # On first need: compiling takes longer than counting a short text.
+    return re.compile(_CUT)
+
+
+@cache
+def _long_white(white_max: int) -> re.Pattern[str]:
+    return re.compile(rf"[{_WHITE}]{{{white_max},}}")
 
 
 class Piece(NamedTuple):
@@ -58,7 +69,7 @@ def pieces(text: str) -> Iterator[Piece]:
     """Yield the parts of a text in order; a text below the goal is one part, itself."""
     start, size = 0, len(text)
     while size - start > CHARS_GOAL:
-        cut = _CUT.search(text, start + CHARS_GOAL, min(start + CHARS_MAX, size))
+        cut = _cut().search(text, start + CHARS_GOAL, min(start + CHARS_MAX, size))
         end = cut.start() if cut else min(start + CHARS_MAX, size)
         yield from _without_long_white(text[start:end], forced=cut is None and end < size)
         start = end
@@ -69,7 +80,7 @@ def pieces(text: str) -> Iterator[Piece]:
 def _without_long_white(text: str, *, forced: bool) -> Iterator[Piece]:
     start = 0
     if len(text) > WHITE_MAX:
-        for run in _LONG_WHITE.finditer(text):
+        for run in _long_white(WHITE_MAX).finditer(text):
             end = run.end()
             if text[end : end + 1] in ("\r", "\n") and end < len(text):
                 continue  # up to its last line break a run is one part that does not look ahead: it cannot panic

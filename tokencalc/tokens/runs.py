@@ -7,6 +7,7 @@ code: each family's factor is looked up for what the run is, not for the whole.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,19 +34,29 @@ _KANA = re.compile(r"[\u3040-\u30ff\uff66-\uff9f]")
 _KANA_SHARE_OF_JAPANESE = 8
 """Japanese has one kana in two or three characters; one in eight leaves room for titles and names."""
 
-_MARKDOWN_START = re.compile(r"\s*(?:#{1,6} |[-*+] |\d{1,3}[.)] |>|\||```|={3,}|-{3,}|\*\*)")
-_CODE_START = re.compile(
+# As text: re compiles and keeps them on first need.
+_MARKDOWN_START = r"\s*(?:#{1,6} |[-*+] |\d{1,3}[.)] |>|\||```|={3,}|-{3,}|\*\*)"
+_CODE_START = (
     r"\s*(?:def |class |import |from \S+ import|return\b|if |for |while |else|elif |try:|except\b|with |@\w|#include|//"
     r"|/\*|func |fn |let |const |var |public |private |static |package |use |</?\w|[)}\]];?,?$|\$ |SELECT |INSERT )"
 )
-_JSON_MARKS = re.compile(r'["{}\[\]:,]')
-_CODE_MARKS = re.compile(r"[=(){}\[\];_<>|&$\\]")
+_JSON_MARKS = r'["{}\[\]:,]'
+_CODE_MARKS = r"[=(){}\[\];_<>|&$\\]"
 
 _JSON_SHARE = 8
 _CODE_SHARE = 14
 _CODE_START_SHARE = 50
 _QUOTES_OF_JSON = 4
 """One mark in so many characters makes a line JSON (with that many quotes) or code; fewer do after a code word."""
+
+
+@cache
+def _script_run() -> re.Pattern[str]:
+    # On first need, because most texts are ASCII. Possessive, because no run needs to be given back and a long one
+    # would keep a state for each word.
+    return re.compile(
+        "|".join(f"(?P<{name}>[{chars}](?:{_INNER}[{chars}]++)*+{_CLOSING})" for name, chars in _SCRIPTS.items())
+    )
 
 
 class Run(NamedTuple):
@@ -61,7 +72,7 @@ def runs(text: str) -> Iterator[Run]:
         yield from _latin(text)
         return
     start = 0
-    for match in _SCRIPT_RUN.finditer(text):
+    for match in _script_run().finditer(text):
         if match.start() > start:
             yield from _latin(text[start : match.start()])
         start = match.end()
@@ -105,15 +116,15 @@ def _line_kind(line: str) -> str:
     size = len(shown)
     if _is_json(shown, size):
         return "json"
-    if _MARKDOWN_START.match(shown):
+    if re.match(_MARKDOWN_START, shown):
         return "markdown"
-    marks = len(_CODE_MARKS.findall(shown))
-    if marks * _CODE_SHARE >= size or (marks * _CODE_START_SHARE >= size and _CODE_START.match(shown)):
+    marks = len(re.findall(_CODE_MARKS, shown))
+    if marks * _CODE_SHARE >= size or (marks * _CODE_START_SHARE >= size and re.match(_CODE_START, shown)):
         return "code"
     return "prose" if shown.isascii() else "latin"
 
 
 def _is_json(shown: str, size: int) -> bool:
     if shown.count('"') >= _QUOTES_OF_JSON:
-        return len(_JSON_MARKS.findall(shown)) * _JSON_SHARE >= size
+        return len(re.findall(_JSON_MARKS, shown)) * _JSON_SHARE >= size
     return (shown[0] == '"' and '":' in shown) or shown.rstrip("{}[],") == ""

@@ -1,0 +1,175 @@
+"""Counting beside plain tiktoken in the same run: fresh texts, repeats, cold start; and the error, where data is.
+
+Fresh texts are counted through ``count_text`` (hash of the whole text and the look-up included) and by
+``len(Encoding.encode_ordinary(text))`` on the same texts, in turns. The cold start is a new process up to its first
+count, against a process that reads our pack and constructs the Encoding and does nothing else. The error is measured on
+recorded requests where the folder ``../shared`` is beside the project, on the part that no constant was fitted on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.tokens.cache import digest
+from tokencalc.tokens.count import count_messages, count_text
+from tokencalc.tokens.vocabularies import encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CALIBRATION = Path(__file__).resolve().parents[2] / "shared" / "tokens" / "calibration.jsonl.gz"
+TEST_PART_FROM = 0x60
+SENTENCES = """\
+The budget of this month is spent before its end, and nobody knows where all those tokens went.
+Because each request grew a little longer than the last one, the café's bill surprised the whole team!
+return total(lines) if cost_usd > Decimal("0.25") else None  # the naïve way
+{"model": "gpt-4o", "input_tokens": 1200, "cached": null, "note": "see https://example.org/path?query=1"}
+- **12.50** and 3,141 are what is left (of 20.00), as `report --json` says.
+"""
+WORDS = SENTENCES.split()
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+
+PACK_ONLY = (
+    "from tokencalc.tokens.vocabularies import SPECS, read_tokens\n"
+    "from tiktoken.core import Encoding\n"
+    "spec = SPECS['o200k_base']\n"
+    "ranks = {token: rank for rank, token in enumerate(read_tokens('o200k_base'))}\n"
+    "Encoding('o200k_base', pat_str=spec.pattern, mergeable_ranks=ranks, special_tokens=dict(spec.special_tokens))\n"
+)
+FIRST_COUNT = (
+    "from tokencalc.tokens.count import count_text\n"
+    "count_text('Analyze this code snippet', tokenizer='openai', encoding='o200k_base')\n"
+)
+
+
+def texts_of(size: int, number: int) -> list[str]:
+    """Return texts of about that many bytes, no two alike, the same on every machine."""
+    chosen = random.Random(size)  # noqa: S311  # the same texts on every machine
+    return [" ".join(chosen.choices(WORDS, k=size // 6))[: size - 8] + f" {index:06}\n" for index in range(number)]
+
+
+def seconds(work: Callable[[str], object], texts: Iterable[str]) -> float:
+    """Return how long the work took on all texts."""
+    started = time.perf_counter()
+    for text in texts:
+        work(text)
+    return time.perf_counter() - started
+
+
+def theirs(text: str) -> int:
+    """Count with tiktoken alone."""
+    return len(encoding("o200k_base").encode_ordinary(text))
+
+
+def ours(text: str) -> int:
+    """Count as the engine does."""
+    return count_text(text, tokenizer="openai", encoding="o200k_base").tokens
+
+
+def fresh_and_repeated(rounds: int) -> None:
+    """Print, for each size, our speed on fresh texts over tiktoken's, and a repeated count over hashing alone."""
+    for size in SIZES:
+        number = max(4_000_000 // size // rounds, 1)
+        texts = texts_of(size, number * rounds)
+        ratios, again = [], []
+        for turn in range(rounds):
+            batch = texts[turn * number : (turn + 1) * number]
+            order = (ours, theirs) if turn % 2 else (theirs, ours)
+            taken = {work: seconds(work, batch) for work in order}
+            ratios.append(taken[theirs] / taken[ours])
+            again.append(seconds(ours, batch) / seconds(digest, batch))
+        print(
+            f"  {size:>9,} bytes  {median(ratios):5.2f}x tiktoken on fresh texts (goal 0.9x), "
+            f"a repeat costs {median(again):5.1f}x hashing it"
+        )
+
+
+def cold_start(rounds: int) -> None:
+    """Print the cold start to the first count beside constructing the encoding alone."""
+    times: dict[str, list[float]] = {"pass": [], PACK_ONLY: [], FIRST_COUNT: []}
+    for _ in range(rounds):
+        for code, taken in times.items():
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            taken.append((time.perf_counter() - started) * 1000)
+    bare, pack, first = (median(taken) for taken in times.values())
+    print(
+        f"  first o200k count {first - bare:.0f} ms above bare python, {pack - bare:.0f} ms of it to construct the "
+        f"Encoding from our pack: {(first - bare) / (pack - bare):.2f}x"
+    )
+
+
+def tokenizer_of(family: str, model: str) -> tuple[str | None, str | None]:
+    """Return the tokenizer family and the encoding of a recorded request."""
+    if family.startswith("openai"):
+        return "openai", "cl100k_base" if model.startswith(("gpt-4-", "gpt-3.5")) else "o200k_base"
+    if family == "anthropic":
+        newer = any(name in model for name in ("-4-7", "-4-8", "opus-5", "sonnet-5", "haiku-5"))
+        return ("claude_4_7" if newer else "claude"), None
+    if family == "groq":
+        found = next((name for part, name in GROQ.items() if part in model), None)
+        return found, None
+    return family, None
+
+
+GROQ = {"gpt-oss": "gpt_oss", "llama": "llama", "qwen": "qwen"}
+
+
+def is_plain(request: dict[str, Any]) -> bool:
+    """Say whether a request is text alone: no tools, schema, calls, images or thinking."""
+    beside = request["tools"] or request["rf"] or request["flags"] or request["think"]
+    return not beside and not any(one.get("tool_calls") or one["role"] == "tool" for one in request["M"])
+
+
+def error() -> None:
+    """Print the error of the input count for each family, on plain text and on everything."""
+    if not CALIBRATION.exists():
+        print("  no recorded requests beside the project: skipped")
+        return
+    found: dict[tuple[str, str], list[tuple[float, bool, float]]] = defaultdict(list)
+    with gzip.open(CALIBRATION, "rt", encoding="utf-8") as lines:
+        requests = [json.loads(line) for line in lines]
+    for request in requests:
+        name = f"{request['repo']}|{request['path']}"
+        if not request["M"] or not request["inp"] or hashlib.sha256(name.encode()).digest()[0] < TEST_PART_FROM:
+            continue
+        tokenizer, named = tokenizer_of(request["fam"], request["model"])
+        count = count_messages(request["M"], tokenizer=tokenizer, encoding=named, model=request["model"])
+        true = request["inp"]
+        row = (abs(count.tokens - true) / true, count.low <= true <= count.high, (count.high - count.low) / true)
+        for part in ("plain text", "everything") if is_plain(request) else ("everything",):
+            found[(request["fam"], part)].append(row)
+    for (family, part), rows in sorted(found.items(), reverse=True):
+        errors = [row[0] for row in rows]
+        within, held = (sum(values) / len(rows) for values in ([one <= 0.05 for one in errors], [r[1] for r in rows]))  # noqa: PLR2004  # the 5 % that the goals name
+        print(
+            f"  {family:<17}{part:<11} {len(rows):>4} requests: median error {median(errors):6.1%}, within 5 % "
+            f"{within:6.1%}, in range {held:6.1%}, width {median(row[2] for row in rows):6.1%}"
+        )
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds of each case (default: 9)")
+    rounds = parser.parse_args().rounds
+    print(f"tokens: medians of {rounds} interleaved rounds")
+    fresh_and_repeated(rounds)
+    cold_start(rounds)
+    print("tokens: error of the input count; tools and schemas are not counted yet and weigh on 'everything'")
+    error()
+
+
+if __name__ == "__main__":
+    main()
