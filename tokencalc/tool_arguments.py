@@ -58,7 +58,7 @@ def _text(value: object, name: str) -> str:
 
 def _content(value: object, name: str) -> str:
     """Text to count; none at all is nearly always a read that failed somewhere."""
-    if not _text(value, name).strip():
+    if not _text(value, name):
         raise TextInvalid(f"{name}: expected some text to count, found {_shown(value)}", path=name, found=value)
     return str(value)
 

@@ -147,6 +147,7 @@ def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) ->
 
 
 @click.group(
+    "tokencalc",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog='\b\nExample:\n  tokencalc estimate --model gpt-4o "Explain this function"',

@@ -1,0 +1,232 @@
+"""The commands, in process: what they print for people, what they print as JSON, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tokencalc.budgets.budget import Budget
+from tokencalc.cli.main import main
+from tokencalc.engine import Engine
+from tokencalc.usage import Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> str:
+    path = tmp_path / "usage.db"
+    with Engine.open(path) as engine:
+        for agent, model, at in (
+            ("analyzer", "gpt-4o", "2026-11-10T10:00:00Z"),
+            ("analyzer", "gpt-4o", "2026-11-11T10:00:00Z"),
+            ("[red]evil\u200b[/red]", "gpt-4o", "2026-11-11T11:00:00Z"),
+            ("writer", "my-own-model", "2026-11-11T12:00:00Z"),
+        ):
+            usage = Usage(input_tokens=1000, cache_read_tokens=400, output_tokens=100)
+            engine.record(model=model, usage=usage, at=at, agent_id=agent, operation="chat")
+    return str(path)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin)
+
+
+def shown(*arguments: str, stdin: str | None = None, code: int = 0) -> str:
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == code, result.output
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if "/" not in line), result.stdout
+    return result.stdout
+
+
+def parsed(*arguments: str, stdin: str | None = None, code: int = 0) -> Any:
+    result = run(*arguments, "--json", stdin=stdin)
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_estimate_shows_tokens_cost_and_the_worst_case() -> None:
+    text = shown("estimate", "--model", "gpt-4o", "--max-output-tokens", "10", "Explain this function")
+    assert "input, exact" in text
+    # $10 for a million: 10 tokens of output are $0.0001.
+    assert "At most $0.000108, with 10 tokens of output." in text
+
+
+@pytest.mark.parametrize("how", ["argument", "stdin", "dash", "file"])
+def test_estimate_reads_its_text_from_anywhere(how: str, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Explain this", encoding="utf-8")
+    arguments = {"argument": ["Explain this"], "stdin": [], "dash": ["-"], "file": ["--file", "prompt.txt"]}[how]
+    payload = parsed("estimate", "-m", "gpt-4o", *arguments, stdin="Explain this")
+    assert payload["input_tokens"] == 2
+    assert payload["cost_usd"] == "0.001005"
+
+
+PRICED = """\
+gpt-4o (openai), 2026-11-20
+
+meter       quantity              rate       cost
+─────────────────────────────────────────────────
+input            600   $2.50 a million  $0.001500
+cache_read       400   $1.25 a million  $0.000500
+output           100  $10.00 a million  $0.001000
+
+total                                   $0.003000
+
+Rate card: openai/gpt-4o@2024-10-02
+"""
+
+
+def test_price_shows_each_line_and_a_total() -> None:
+    counts = ("--input-tokens", "1000", "--cache-read-tokens", "400", "--output-tokens", "100")
+    assert shown("price", "-m", "gpt-4o", *counts, "--at", "2026-11-20") == PRICED
+
+
+def test_price_reads_a_response_that_names_its_model() -> None:
+    body = {"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}}
+    payload = parsed("price", "--file", "-", "--provider", "openai", stdin=json.dumps(body))
+    assert payload["total_usd"] == "0.000035"
+
+
+def test_price_uses_the_card_of_the_day() -> None:
+    early = parsed("price", "-m", "gpt-4o", "--input-tokens", "1000000", "--at", "2024-06-01")
+    late = parsed("price", "-m", "gpt-4o", "--input-tokens", "1000000", "--at", "2026-11-01")
+    assert (early["total_usd"], late["total_usd"]) == ("5", "2.5")
+
+
+def test_price_takes_a_context() -> None:
+    payload = parsed("price", "-m", "gpt-4o", "--input-tokens", "1000000", "--context", "processing=batch")
+    assert payload["total_usd"] == "1.25"
+
+
+def test_an_unpriced_meter_is_told_and_exits_with_5_where_asked() -> None:
+    arguments = ("price", "-m", "gpt-4", "--input-tokens", "10", "--cache-read-tokens", "5")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "priced part" in result.stdout
+    assert "No price for: cache_read. The total is unknown." in result.stderr
+    assert run(*arguments, "--strict-prices").exit_code == 5
+    assert parsed(*arguments, "--strict-prices", code=5)["total_usd"] is None
+
+
+def test_a_report_groups_and_adds_up(ledger: str) -> None:
+    payload = parsed("report", "--ledger", ledger, "--by", "agent_id,model")
+    assert payload["total_cost_usd"] == "0.009"
+    assert {row["agent_id"]: row["cost_usd"] for row in payload["rows"]}["analyzer"] == "0.006"
+    assert payload["unpriced_calls"] == 1
+
+
+def test_a_report_for_people_shows_foreign_names_harmless(ledger: str) -> None:
+    text = shown("report", "--ledger", ledger, "--by", "agent_id")
+    assert r"[red]evil\u200b[/red]" in text
+    assert "unknown" in text
+    assert "Not in the total: 1 call that could not be priced." in text
+
+
+def test_a_report_by_day_is_in_order_of_days(ledger: str) -> None:
+    text = shown("report", "--ledger", ledger, "--by", "day,agent_id")
+    assert text.index("2026-11-10") < text.index("2026-11-11")
+
+
+def test_a_report_can_be_narrowed_and_cut(ledger: str) -> None:
+    assert parsed("report", "--ledger", ledger, "--where", "agent_id=analyzer")["total"]["calls"] == 2
+    assert parsed("report", "--ledger", ledger, "--since", "2026-11-11")["total"]["calls"] == 3
+    assert "2 more rows" in shown("report", "--ledger", ledger, "--by", "agent_id", "--top", "1")
+    assert "Nothing was booked" in shown("report", "--ledger", ledger, "--period", "hour")
+
+
+def test_a_report_exits_with_5_for_unpriced_calls_where_asked(ledger: str) -> None:
+    assert run("report", "--ledger", ledger, "--strict-prices").exit_code == 5
+    assert run("report", "--ledger", ledger, "--strict-prices", "--where", "model=gpt-4o").exit_code == 0
+
+
+def test_the_markdown_report_is_whole_and_harmless(ledger: str) -> None:
+    result = run("report", "--ledger", ledger, "--markdown")
+    assert result.exit_code == 0
+    assert "**$0.009000** for 4 calls from 2026-11-10 to 2026-11-11." in result.stdout
+    assert r"| `[red]evil\u200b[/red]` |" in result.stdout
+    assert "| `my-own-model` | 1 unpriced |" in result.stdout
+
+
+def test_budgets_are_set_listed_and_shown(ledger: str) -> None:
+    shown("budget", "set", "daily", "0.008", "--ledger", ledger, "--scope", "agent_id=analyzer", "--alert-at", "50")
+    status = parsed("budget", "status", "daily", "--at", "2026-11-11", "--ledger", ledger)
+    assert (status["spent_usd"], status["available_usd"]) == ("0.003", "0.005")
+    text = shown("budget", "status", "daily", "--at", "2026-11-11", "--ledger", ledger)
+    assert "] 37 %" in text
+    assert "left                  $0.005000" in text
+    listed = parsed("budget", "list", "--ledger", ledger)["budgets"]
+    assert [budget["budget"] for budget in listed] == ["daily"]
+    assert "daily" in shown("budget", "list", "--ledger", ledger)
+
+
+def test_holds_are_listed_and_released(ledger: str) -> None:
+    with Engine.open(ledger) as engine:
+        engine.set_budget(Budget(name="daily", limit_usd=1))
+        hold = engine.reserve(model="gpt-4o", input_tokens=100, max_output_tokens=10, agent_id="a")
+    listed = parsed("holds", "list", "--ledger", ledger)["holds"]
+    assert [(found["hold_id"], found["amount_usd"]) for found in listed] == [(hold.hold_id, "0.00035")]
+    assert hold.hold_id in shown("holds", "list", "--ledger", ledger)
+    assert "$0.000350 is free again" in shown("holds", "release", hold.hold_id, "--ledger", ledger)
+    assert shown("holds", "list", "--ledger", ledger) == "No open holds.\n"
+
+
+def test_verify_is_clean_and_gives_a_head_to_keep(ledger: str) -> None:
+    found = parsed("verify", "--ledger", ledger)
+    assert (found["ok"], found["entries"]) == (True, 4)
+    assert shown("verify", "--ledger", ledger, "--expect", found["head"]).startswith("Clean: 4 entries")
+
+
+def test_import_books_each_call_once(ledger: str) -> None:
+    first = parsed("import", "sample", "--ledger", ledger)
+    second = parsed("import", "sample", "--ledger", ledger)
+    assert (first["calls"], 0, first["calls"]) == (first["new"], second["new"], second["known"])
+    assert run("import", "auto", "--ledger", ledger).exit_code == 2
+
+
+def test_prices_show_cards_with_dates_and_sources() -> None:
+    text = shown("prices", "show", "gpt-4o")
+    assert "from 2024-05-13 until 2024-10-02" in text
+    assert "checked on" in text
+    cards = parsed("prices", "show", "gpt-4o", "--at", "2024-06-01")["cards"]
+    assert [card["rates"]["input"]["usd"] for card in cards] == ["5"]
+
+
+def test_prices_list_every_model_of_a_provider() -> None:
+    payload = parsed("prices", "list", "--provider", "anthropic")
+    assert {item["model"]["provider"] for item in payload["models"]} == {"anthropic"}
+    assert "claude-sonnet-4-5" in shown("prices", "list", "--provider", "anthropic")
+
+
+def test_the_doctor_is_content_with_an_empty_home() -> None:
+    payload = parsed("doctor")
+    assert payload["healthy"] is True
+    assert {"tokencalc", "python", "ledger", "prices", "tokenizers", "logs"} <= {c["name"] for c in payload["checks"]}
+
+
+def test_the_doctor_looks_at_the_ledger_and_at_logs(
+    ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = tmp_path / "config" / "projects" / "p"
+    logs.mkdir(parents=True)
+    (logs / "a.jsonl").write_text("{}\n", encoding="utf-8")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    text = " ".join(shown("doctor", "--ledger", ledger).split())
+    assert "clean, 4 entries" in text
+    assert "1 file of Claude Code" in text
+    assert "deletes logs after 30 days" in text
+
+
+def test_the_doctor_finds_a_damaged_ledger(tmp_path: Path) -> None:
+    (tmp_path / "bad.db").write_text("not a ledger", encoding="utf-8")
+    payload = parsed("doctor", "--ledger", "bad.db", code=1)
+    assert [check["name"] for check in payload["checks"] if check["state"] == "bad"] == ["ledger"]
