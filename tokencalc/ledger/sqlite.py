@@ -118,8 +118,10 @@ class SqliteStore:
     def _run_locked(self, connection: sqlite3.Connection, steps: Sequence[Step[Any]]) -> list[Outcome]:
         transaction = self._transaction
         outcomes: list[Outcome] = []
-        connection.execute("BEGIN IMMEDIATE")
+        if connection.in_transaction:  # an interrupt fell into the handling of another one
+            self._roll_back(connection)
         try:
+            connection.execute("BEGIN IMMEDIATE")
             keys = [key for step in steps for key in step.idempotency_keys]
             holds = [number for step in steps for number in step.hold_ids]
             transaction.begin(micros_from_instant(self._clock.now()), keys, holds)
@@ -134,13 +136,16 @@ class SqliteStore:
             if not connection.in_transaction and isinstance(error, KeyboardInterrupt) and len(outcomes) == len(steps):
                 transaction.committed()
                 raise InterruptedAfterCommit(outcomes) from None
-            transaction.abandon()
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+            self._roll_back(connection)
             raise
         transaction.committed()
         self._events += transaction.events
         return outcomes
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        self._transaction.abandon()
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
 
     def _announce(self) -> None:
         events, self._events = self._events, []

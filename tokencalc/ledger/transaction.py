@@ -43,6 +43,7 @@ class SqliteTransaction(CachedBook):
 
     def begin(self, now_us: int, keys: Sequence[str], hold_numbers: Sequence[int]) -> None:
         """Start on a batch, inside BEGIN IMMEDIATE: drop what others changed, fetch what the steps name."""
+        self._clear_changes()
         self.refresh()
         self.now_us = now_us
         self.events = []
@@ -281,8 +282,7 @@ class SqliteTransaction(CachedBook):
         self._new_dimensions, self._new_entries, self._rollup = [], [], {}
 
     def committed(self) -> None:
-        """Start afresh after a commit; what was read stays valid until another connection commits."""
-        self._clear_changes()
+        """Keep what was read for the next batch, unless it has grown too large."""
         if max(len(self._periods), len(self._holds), len(self._dimensions)) > CACHE_ROWS:
             self.abandon()
 

@@ -15,11 +15,12 @@ cannot take others with it. A step that was cancelled before it started is dropp
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tokencalc.errors import LedgerClosed
+from tokencalc.errors import LedgerClosed, LedgerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +111,9 @@ class GroupWriter:
         """Start with an empty queue and new locks: at birth, and in a forked child."""
         self._mutex = threading.Lock()
         self._queue: deque[Ticket] = deque()
-        self._leading = False
+        self._leader: Ticket | None = None
+        self._last_batch_steps = 0
+        self._batch: list[Ticket] = []
         self._thread: threading.Thread | None = None
         self._leads: SimpleQueue[bool] = SimpleQueue()
 
@@ -125,26 +128,25 @@ class GroupWriter:
 
     def run(self, step: Step[Result]) -> Result:
         """Run one step and return its value after the commit; raises what the step refused with."""
-        ticket = Ticket(step)
-        if not self._enqueue([ticket]):
-            ticket.wait()
-        if ticket.outcome is None:
-            self._lead(ticket)
-        assert ticket.outcome is not None  # noqa: S101  # the lead ends only with an outcome; this tells mypy
-        return ticket.outcome.get()  # type: ignore[no-any-return]
+        (outcome,) = self.run_many((step,))
+        return outcome.get()  # type: ignore[no-any-return]
 
-    def run_many(self, steps: Sequence[Step[Result]]) -> list[Outcome]:
+    def run_many(self, steps: Sequence[Step[Any]]) -> list[Outcome]:
         """Run many steps in as few transactions as they fit in; one outcome each, in order."""
         tickets = [Ticket(step) for step in steps]
         if not tickets:
             return []
-        lead = self._enqueue(tickets)
-        for ticket in tickets:
-            if not lead:
-                ticket.wait()
-            if ticket.outcome is None:
-                self._lead(tickets[-1])
-                lead = True
+        try:
+            leads = self._enqueue(tickets)
+            for ticket in tickets:
+                if not leads:
+                    ticket.wait()
+                if ticket.outcome is None:
+                    leads = True
+                    self._lead(tickets[-1])
+        except BaseException:  # bulk: an interrupted caller must not keep a lead, nor be given one
+            self._leave(tickets)
+            raise
         return [ticket.outcome or Outcome() for ticket in tickets]
 
     def post(self, step: Step[Any], on_outcome: Callable[[Ticket], None]) -> Ticket:
@@ -160,17 +162,28 @@ class GroupWriter:
             if self._closed:
                 raise LedgerClosed("the ledger was closed; open the engine again to go on")
             self._queue.extend(tickets)
-            if self._leading:
+            if self._leader is not None:
                 return False
-            self._leading = True
+            self._leader = tickets[0]
             return True
+
+    def _leave(self, tickets: list[Ticket]) -> None:
+        with self._mutex:
+            for ticket in tickets:
+                ticket.cancelled = True
+            leads = self._leader in tickets
+        if leads:
+            self._pass_on()
 
     def _lead_in_background(self) -> None:
         with self._mutex:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._background, name="tokencalc-writer", daemon=True)
                 self._thread.start()
-        self._leads.put(True)
+            self._leads.put(True)
+            if self._closed:  # nobody will close this thread any more
+                self._leads.put(False)
+                self._thread = None
 
     def _background(self) -> None:
         leads = self._leads
@@ -181,12 +194,25 @@ class GroupWriter:
         """Run batches until the own ticket is answered (or the queue is empty), then pass the lead on."""
         try:
             while own is None or own.outcome is None:
+                self._linger()
                 batch = self._take()
                 if not batch:
                     break
                 self._answer(batch, own)
-        finally:
-            self._pass_on()
+        except BaseException:  # bulk: whoever called has to give the lead away
+            if own is None:
+                self._pass_on()
+            raise
+        self._pass_on()
+
+    def _linger(self) -> None:
+        """Let the callers of the last batch return before the next one starts, as long as they keep coming."""
+        waiting = len(self._queue)
+        while waiting < self._last_batch_steps:
+            time.sleep(0)
+            if len(self._queue) == waiting:
+                break
+            waiting = len(self._queue)
 
     def _take(self) -> list[Ticket]:
         with self._mutex:
@@ -195,18 +221,24 @@ class GroupWriter:
                 ticket = self._queue.popleft()
                 if not ticket.cancelled:
                     batch.append(ticket)
+            self._last_batch_steps = len(batch)
+            self._batch = batch
             return batch
 
     def _pass_on(self) -> None:
+        """Hand the lead to the longest waiting caller, to the background thread, or to nobody."""
         with self._mutex:
-            if not self._queue:
-                self._leading = False
-                return
-            waiting = next((ticket for ticket in self._queue if ticket.on_outcome is None), None)
-        if waiting is None:
-            self._lead_in_background()
-        else:
+            left, self._batch = self._batch, []
+            in_front = next((ticket for ticket in self._queue if not ticket.cancelled), None)
+            waiting = next((t for t in self._queue if t.on_outcome is None and not t.cancelled), None)
+            self._leader = waiting or in_front
+        for ticket in left:
+            if ticket.outcome is None:  # an interrupt fell between two lines of ours
+                ticket.answer(Outcome(error=_unknown_end()))
+        if waiting is not None:
             waiting.wake()
+        elif in_front is not None:
+            self._lead_in_background()
 
     def _answer(self, batch: list[Ticket], own: Ticket | None) -> None:
         try:
@@ -219,6 +251,7 @@ class GroupWriter:
         except BaseException:  # bulk: an interrupt of the leading thread; the others' steps go back to the queue
             with self._mutex:
                 self._queue.extendleft(ticket for ticket in reversed(batch) if ticket is not own)
+                self._batch = []
             raise
         _deliver(batch, outcomes)
         self._after_answers()
@@ -231,6 +264,14 @@ class GroupWriter:
             except Exception as error:  # noqa: BLE001  # bulk: the same, for a step alone
                 outcomes.append(Outcome(error=error))
         return outcomes
+
+
+def _unknown_end() -> LedgerUnavailable:
+    return LedgerUnavailable(
+        "the program was interrupted while this was written, and whether it was is not known; "
+        "repeat the call with the same idempotency key",
+        ledger="",
+    )
 
 
 def _deliver(batch: list[Ticket], outcomes: Sequence[Outcome]) -> None:
