@@ -86,7 +86,11 @@ FAULTS = [
         '"2" }\nmultipliers = [{ when = { region = "us" }, factor = "0", meters = "tokens" }]',
         r"expected a factor above zero",
     ),
-    ("[[model]]", '[[alias]]\nname = "r"\ntarget = [{ model = "rokcet-1", effective_from = 2026-01-01 }]\n[[model]]', r"did you mean 'rocket-1'"),
+    (
+        "[[model]]",
+        '[[alias]]\nname = "r"\ntarget = [{ model = "rokcet-1", effective_from = 2026-01-01 }]\n[[model]]',
+        r"did you mean 'rocket-1'",
+    ),
     ("[[model]]", "[[model]", r"is not valid TOML"),
 ]  # fmt: skip
 
@@ -100,8 +104,8 @@ def _written(folder: Path, text: str) -> Path:
 def test_a_short_table_of_ones_own_is_enough(tmp_path: Path) -> None:
     table = read_table(_written(tmp_path, GOOD))
 
-    assert "acme" == table.provider
-    assert ("rocket-1",) == table.models
+    assert table.provider == "acme"
+    assert table.models == ("rocket-1",)
 
 
 @pytest.mark.parametrize(("good", "bad", "message"), FAULTS)
@@ -119,8 +123,8 @@ def test_the_refusal_keeps_file_path_and_nearest_as_attributes(tmp_path: Path) -
         read_table(path)
 
     assert str(path) == caught.value.file
-    assert "model 'rocket-1'.card[0].rates.inptu_per_mtok" == caught.value.path
-    assert ("input_per_mtok",) == caught.value.values["nearest"]
+    assert caught.value.path == "model 'rocket-1'.card[0].rates.inptu_per_mtok"
+    assert caught.value.values["nearest"] == ("input_per_mtok",)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

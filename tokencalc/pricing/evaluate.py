@@ -6,6 +6,7 @@ the day, a look-up of the plan, then whole-number arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ from tokencalc.pricing.plan import Plan, PlannedCard, dearest, factors_for
 from tokencalc.usage import CACHE_WRITE_METERS, INPUT_METERS, Meter, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tokencalc.pricing.catalog import Catalog
     from tokencalc.pricing.plan import Factor, Said
     from tokencalc.usage import Leaves
@@ -146,7 +145,7 @@ def _evaluate_parts(  # noqa: PLR0913, PLR0917  # the arguments of evaluate
 
 def _conditions(usage: Usage, context: Mapping[str, str]) -> Said:
     """Join what the response says with what only the caller knows; the response wins."""
-    _check(context)
+    check_context(context)
     region, service_tier, speed = usage.region, usage.service_tier, usage.speed
     return (
         context.get("processing"),
@@ -163,7 +162,14 @@ def _with_request(usage: Usage) -> Leaves:
     return (*usage.leaves, (Meter.REQUEST, 1))
 
 
-def _check(context: Mapping[str, str]) -> None:
+def check_context(context: Mapping[str, str]) -> None:
+    """Raise CallInvalid for a context that is no mapping of known conditions to short texts."""
+    if not isinstance(context, Mapping):
+        raise CallInvalid(
+            f"context: expected a mapping, for example {{'processing': 'batch'}}, found {context!r:.80}",
+            path="context",
+            found=context,
+        )
     for key, value in context.items():
         if key not in CONDITION_KEYS:
             raise CallInvalid(
