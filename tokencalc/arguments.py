@@ -7,13 +7,14 @@ names at run time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.records import HoldState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
 
@@ -86,6 +87,10 @@ RECORD_NAMES = frozenset(RecordArguments.__annotations__)
 
 def checked(arguments: Mapping[str, Any], allowed: frozenset[str], verb: str) -> Mapping[str, Any]:
     """Return the arguments; CallInvalid names one that the verb does not take."""
+    if not isinstance(arguments, Mapping):
+        raise CallInvalid(
+            f"{verb}: expected a mapping of arguments, found {arguments!r:.60}", path="arguments", found=arguments
+        )
     unknown = sorted(set(arguments) - allowed)
     if unknown:
         raise CallInvalid(
@@ -100,5 +105,5 @@ def hold_state_from(state: str | None) -> HoldState | None:
     """Return the hold state of that name; CallInvalid lists the allowed ones."""
     states: tuple[HoldState, ...] = get_args(HoldState)
     if state is None or state in states:
-        return state  # type: ignore[return-value]  # it is one of the literals
+        return state
     raise CallInvalid(f"state: expected one of {', '.join(states)}, found {state!r:.60}", path="state", found=state)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from tokencalc.budgets import setting
 from tokencalc.engine import Engine
 from tokencalc.errors import LedgerError
+from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from tokencalc.budgets.checks import Verification
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
+    from tokencalc.errors import IdempotencyConflict
     from tokencalc.estimation import Estimate
     from tokencalc.ledger.query import Report
-    from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.writer import Ticket
 
 Result = TypeVar("Result")
@@ -101,14 +103,14 @@ class AsyncEngine:
 
     async def settle(self, hold: Hold | str, *, usage: object = None, **arguments: Unpack[SettleArguments]) -> Entry:
         """Book the actual charge of a held call; see `Engine.settle`."""
-        found = hold if not isinstance(hold, str) else await self._run(self.engine.verbs.find_hold(hold))
+        found = hold if isinstance(hold, Hold) else await self._run(self.engine.verbs.find_hold(hold))
         return await self._run(self.engine.verbs.settle(found, {"usage": usage, **arguments}))
 
     async def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
         """Book a call that had no hold; see `Engine.record`."""
         return await self._run(self.engine.verbs.record(arguments))
 
-    async def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    async def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry | IdempotencyConflict]:
         """Book many calls in few transactions; see `Engine.record_many`."""
         return await asyncio.to_thread(self.engine.record_many, calls)
 

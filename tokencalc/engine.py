@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from tokencalc.budgets import setting
-from tokencalc.budgets.budget import budget_from
+from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
 from tokencalc.config import Settings, default_ledger_path, load_settings
+from tokencalc.context import label_from
+from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
 from tokencalc.estimation import Estimate, Request, estimate
 from tokencalc.events import Announcer
 from tokencalc.ledger import query
+from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.catalog import Catalog
@@ -36,13 +39,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
-    from tokencalc.budgets.budget import Budget
     from tokencalc.budgets.checks import Verification
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
     from tokencalc.events import Listener
     from tokencalc.ledger.query import Report
-    from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.sqlite import Durability
 
 Result = TypeVar("Result")
@@ -84,7 +86,8 @@ class Engine:
         """
         found = load_settings() if settings is None else settings
         if run is not None:
-            found = replace(found, run=run)
+            found = replace(found, run=label_from(run, name="run"))
+        budgets = [budget_from(definition) for definition in found.budgets]
         tables = [*found.prices, *(Path(path) for path in prices)]
         catalog = Catalog.packaged().with_files(tables) if tables else Catalog.packaged()
         announcer = Announcer(listeners)
@@ -97,8 +100,12 @@ class Engine:
         )
         engine = cls(store, catalog, found, watch)
         engine._announcer = announcer
-        for definition in found.budgets:
-            engine.set_budget(budget_from(definition))
+        try:
+            for budget in budgets:
+                engine.set_budget(budget)
+        except TokencalcError:
+            engine.close()
+            raise
         return engine
 
     def __enter__(self) -> Self:
@@ -204,7 +211,7 @@ class Engine:
         ``output_tokens``, ...), ``cost_usd`` (the caller's figure, kept beside ours),
         ``model`` and ``provider`` if another served, ``context``, ``tags``, ``operation``.
         """
-        found = hold if not isinstance(hold, str) else self._run(self.verbs.find_hold(hold))
+        found = hold if isinstance(hold, Hold) else self._run(self.verbs.find_hold(hold))
         return self._run(self.verbs.settle(found, {"usage": usage, **arguments}))
 
     def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
@@ -219,19 +226,25 @@ class Engine:
         """
         return self._run(self.verbs.record(arguments))
 
-    def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry | IdempotencyConflict]:
         """Book many calls in few transactions; each mapping holds the arguments of `record`.
 
         Everything is read and priced before the first is booked, so a bad one stops
-        all with nothing written.
+        all with nothing written. The answer has one item for each call: its entry, or
+        the IdempotencyConflict where its key was used before with other arguments.
         """
         steps = [self.verbs.record(call) for call in calls]
-        return [outcome.get() for outcome in self.store.writer.run_many(steps)]
+        return [
+            outcome.error if isinstance(outcome.error, IdempotencyConflict) else outcome.get()
+            for outcome in self.store.writer.run_many(steps)
+        ]
 
     # budgets
 
     def set_budget(self, budget: Budget) -> BudgetStatus:
         """Set a budget, new or changed, and return its state in the current period."""
+        if not isinstance(budget, Budget):
+            raise CallInvalid(f"budget: expected a Budget, found {budget!r:.60}", path="budget", found=budget)
         self._run(Step(lambda transaction: setting.set_budget(transaction, budget)))
         found = self.budget_statuses(budget.name)
         return found[0] if found else self.budget_status(budget.name, value="")

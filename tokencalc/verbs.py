@@ -21,7 +21,7 @@ from tokencalc.ledger.codec import fingerprint
 from tokencalc.ledger.records import Dimension, EntryDraft, Hold
 from tokencalc.ledger.store import Step
 from tokencalc.money import MAX_PICO, pico_from_usd
-from tokencalc.pricing.evaluate import evaluate
+from tokencalc.pricing.evaluate import check_context, evaluate
 from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage, whole_count
 
@@ -109,7 +109,9 @@ class Verbs:
             "operation": hold.operation,
         }
         given = {name: value for name, value in arguments.items() if value is not None}
-        given["context"] = {**hold.context, **given.get("context", {})}
+        if "model" in given and "provider" not in given and not self._sells(hold.provider, given["model"]):
+            del about["provider"]  # a fallback to another provider: the model's name decides
+        given["context"] = {**hold.context, **_context(given)}
         draft = self._charge({**about, **given}, inherit=False)
         number = self.hold_number(hold.hold_id)
         return Step(lambda transaction: holds.settle(transaction, number, draft), hold_ids=(number,))
@@ -193,7 +195,7 @@ class Verbs:
         at = self._instant(arguments.get("at"))
         usage = _usage(arguments)
         model, provider = arguments.get("model"), arguments.get("provider")
-        caller_cost = arguments.get("cost_usd")
+        caller_cost, source = arguments.get("cost_usd"), arguments.get("source")
         caller_pico = None if caller_cost is None else _amount_pico(caller_cost, "cost_usd")
         if usage is None and caller_pico is None:
             raise CallInvalid(
@@ -201,22 +203,23 @@ class Verbs:
                 path="usage",
                 found=None,
             )
-        name = model if model is not None else usage.model if usage is not None else None
+        calls = () if usage is None else usage.calls
+        name = model if model is not None else next((call.model for call in calls if call.model), None)
         if name is None:
             raise CallInvalid("model: give the model, the usage does not name it", path="model", found=None)
         label_from(name, name="model")
-        priced = self._priced(usage, name, provider, at, arguments.get("context"))
+        priced = self._priced(usage, name, provider, at, _context(arguments))
         draft = EntryDraft(
             kind="charge",
             at_us=micros_from_instant(at),
-            dimension=_dimension(about, priced.model, priced.provider, notional=bool(arguments.get("notional"))),
+            dimension=_dimension(about, priced.model, priced.provider, notional=_notional(arguments)),
             caller_pico=caller_pico,
             usage=usage,
             tags=about.tags,
             budgets=_budget_names(arguments.get("budget")),
             run=self.settings.run or "",
             requested_model=name if name != priced.model else None,
-            source=arguments.get("source"),
+            source=None if source is None else label_from(source, name="source"),
             notes=priced.notes,
             idempotency_key=arguments.get("idempotency_key"),
         )
@@ -249,7 +252,7 @@ class Verbs:
             label_from(key, name="idempotency_key")
         lifetime_s = arguments.get("lifetime_s")
         amount = arguments.get("amount_usd")
-        context = dict(arguments.get("context") or {})
+        context = _context(arguments)
         if amount is None:
             found = estimate(self.catalog, _request(arguments), self.clock.now())
             amount_pico, notes = worst_case_pico(found), found.notes
@@ -284,6 +287,13 @@ class Verbs:
         except PriceUnknown as unknown:
             return model, provider or "", (unknown.message,)
         return facts.model, facts.provider, ()
+
+    def _sells(self, provider: str | None, model: str) -> bool:
+        try:
+            self.catalog.resolve(model, provider=provider)
+        except PriceUnknown:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +332,29 @@ def _usage(arguments: Mapping[str, Any]) -> Usage | None:
     return read_usage(usage, arguments.get("provider"))
 
 
+def _context(arguments: Mapping[str, Any]) -> dict[str, str]:
+    context = arguments.get("context")
+    if context is None:
+        return {}
+    check_context(context)
+    return dict(context)
+
+
+def _notional(arguments: Mapping[str, Any]) -> bool:
+    notional = arguments.get("notional")
+    if notional is not None and not isinstance(notional, bool):
+        raise CallInvalid(f"notional: expected True or False, found {notional!r:.60}", path="notional", found=notional)
+    return bool(notional)
+
+
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _LABELS = ("agent_id", "user_id", "project", "api_key_id", "operation")
 
 
 def _attribution(arguments: Mapping[str, Any], *, inherit: bool) -> Attribution:
     tags = arguments.get("tags")
-    own = Attribution(**{name: arguments.get(name) for name in _LABELS}, **({} if tags is None else {"tags": tags}))
+    labels: dict[str, Any] = {name: arguments.get(name) for name in _LABELS}
+    own = Attribution(**labels) if tags is None else Attribution(**labels, tags=tags)
     return own.over(current_attribution()) if inherit else own
 
 
@@ -359,7 +385,7 @@ def _budget_names(budget: object) -> tuple[str, ...]:
         raise CallInvalid(
             f"budget: expected a budget's name or several, found {budget!r:.60}", path="budget", found=budget
         )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(label_from(name, name="budget") for name in names))
 
 
 def _lifetime_us(lifetime_s: object) -> int:

@@ -43,6 +43,7 @@ def import_logs(*, logs: str, billed: bool, ledger: str | None, as_json: bool) -
                 "calls": done.summary.calls,
                 "new": done.new,
                 "known": done.known,
+                "changed": done.changed,
                 "skipped": dict(done.summary.skipped),
                 "problems": done.problems,
             }
@@ -50,6 +51,8 @@ def import_logs(*, logs: str, billed: bool, ledger: str | None, as_json: bool) -
         return OK
     read = f"{counted(done.summary.calls, 'call')} in {counted(done.summary.files, 'file')}"
     put(f"{read}: {number(done.new)} new.")
+    if done.changed:
+        put(f"{counted(done.changed, 'call')} had other figures in an earlier import, which were kept.")
     put(f"Ledger: {path}")
     if skipped_text(done.summary):
         put(f"Left out: {skipped_text(done.summary)}.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.output import counted
+from tokencalc.errors import IdempotencyConflict
 from tokencalc.importers.claude_code import ClaudeCodeLogs
 from tokencalc.importers.found import AUTO, find_logs
 
@@ -43,12 +44,17 @@ SKIPPED_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What an import did: calls booked now, calls that the ledger had already, what was left out."""
+    """What an import did: calls booked now, calls that the ledger had already, what was left out.
+
+    ``changed`` counts calls that were booked before with other figures: logs of a
+    session that still runs hold answers that go on growing.
+    """
 
     found: FoundLogs
     summary: ImportSummary
     new: int
     known: int
+    changed: int
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -72,12 +78,16 @@ def import_logs(engine: Engine, found: FoundLogs, *, notional: bool) -> Imported
     with _read_progress(found) as progress:
         logs = ClaudeCodeLogs(found.files, notional=notional, progress=progress)
         calls = list(logs)
-    new = 0
+    new = changed = 0
     with _booking_progress(calls) as waiting:
         remaining = iter(waiting)
         while batch := list(islice(remaining, _BATCH)):
-            new += sum(not entry.replayed for entry in engine.record_many([call.as_record() for call in batch]))
-    return Imported(found=found, summary=logs.summary, new=new, known=len(calls) - new)
+            for answer in engine.record_many([call.as_record() for call in batch]):
+                if isinstance(answer, IdempotencyConflict):
+                    changed += 1
+                elif not answer.replayed:
+                    new += 1
+    return Imported(found=found, summary=logs.summary, new=new, known=len(calls) - new - changed, changed=changed)
 
 
 @contextmanager
