@@ -36,8 +36,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "click": ("tokencalc/cli/",),
     "platformdirs": ("tokencalc/config.py",),
     "psutil": ("tokencalc/ledger/files.py",),
-    "pydantic": ("tokencalc/tool_arguments.py",),
-    "rich": ("tokencalc/cli/", "tokencalc/reports/"),
+    "rich": ("tokencalc/cli/",),
     "tiktoken": ("tokencalc/tokens/",),
 }
 """Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""

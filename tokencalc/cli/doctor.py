@@ -11,9 +11,9 @@ import click
 
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.logs import log_folders
-from tokencalc.cli.main import tokencalc_version
 from tokencalc.cli.options import examples, json_option, ledger_option, ledger_path
 from tokencalc.cli.output import counted, number, put_json, table
+from tokencalc.cli.versions import tokencalc_version
 from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine

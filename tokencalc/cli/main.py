@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tokencalc.cli.exits import FAILED, INVALID, OK, exit_code
+from tokencalc.cli.versions import tokencalc_version
 from tokencalc.errors import TokencalcError
 from tokencalc.jsontext import error_value, to_json
 from tokencalc.reports.text import safe_text
@@ -129,14 +129,6 @@ def _load_rare(name: str) -> click.Command | None:
 
         return demo
     return None
-
-
-def tokencalc_version() -> str:
-    """Return the installed version, or "unknown" where the package runs without its metadata."""
-    try:
-        return version("tokencalc-engine")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's shape
