@@ -9,6 +9,7 @@ ledger, because events only report what was written.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -99,6 +100,10 @@ class Announcer:
         """Serve these listeners; without any, `tell` does nothing."""
         self._listeners = tuple(listeners)
         self._broken: set[int] = set()
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._mutex = threading.Lock()
@@ -112,6 +117,8 @@ class Announcer:
         """Queue events; never blocks and never raises."""
         if not self._listeners:
             return
+        if self._process != os.getpid():  # a forked child has no thread, and the events in the queue are its parent's
+            self._start()
         with self._mutex:
             for event in events:
                 self._events.put(event)
@@ -122,6 +129,8 @@ class Announcer:
 
     def close(self) -> None:
         """Hand out what is queued, then stop."""
+        if self._process != os.getpid():
+            return
         with self._mutex:
             thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tokencalc.budgets.covering import Call, covers
+from tokencalc.budgets.covering import Call, covers, unknown_budgets
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.events import EntryBooked
 from tokencalc.money import MAX_PICO, usd_from_pico
@@ -25,9 +25,11 @@ def book(
 ) -> Entry:
     """Append an entry and count it in every budget that covers it; with ``ends_hold``, give that hold back.
 
-    Raises BudgetUnknown, before anything was written, for a named budget that does not exist.
+    A named budget that does not exist is noted and no error, because the money is gone already.
     """
-    asked, draft = draft, within_range(draft)
+    counted = within_range(draft)
+    is_beyond = counted is not draft
+    draft = _with_known_budgets(transaction, counted)
     call = Call(dimension=draft.dimension, tags=draft.tags, run=draft.run, budgets=draft.budgets, at_us=draft.at_us)
     covering = covers(transaction, call)
     entry = transaction.append(draft)
@@ -39,7 +41,7 @@ def book(
         cover.period.held_pico -= held.pop(cover.period.period_id, 0)
         cover.period.spent_pico += amount
         cover.period.unpriced_calls += unpriced
-        cover.period.overflowed |= cover.period.spent_pico > MAX_PICO or draft is not asked
+        cover.period.overflowed |= cover.period.spent_pico > MAX_PICO or is_beyond
         note_excess(transaction, cover.rules, cover.period, before, reason, draft.at_us, entry.sequence)
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
         transaction.change_period(cover.period)
@@ -56,6 +58,15 @@ def give_back(transaction: Transaction, held_pico: dict[int, int]) -> None:
         period = transaction.period_by_id(period_id)
         period.held_pico -= amount
         transaction.change_period(period)
+
+
+def _with_known_budgets(transaction: Transaction, draft: EntryDraft) -> EntryDraft:
+    unknown = unknown_budgets(transaction, draft.budgets) if draft.budgets else []
+    if not unknown:
+        return draft
+    notes = [f"budget {name!r} does not exist: this was not counted there" for name in unknown]
+    known = tuple(name for name in draft.budgets if name not in unknown)
+    return replace(draft, budgets=known, notes=(*draft.notes, *notes))
 
 
 def within_range(draft: EntryDraft) -> EntryDraft:

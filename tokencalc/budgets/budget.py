@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tokencalc.errors import BudgetInvalid, InvalidInput
 from tokencalc.ledger.records import DIMENSION_KEYS
-from tokencalc.money import MAX_PICO, decimal_from, pico_from_usd, usd_from_pico
+from tokencalc.money import MAX_PICO, decimal_from, decimal_text, pico_from_usd, usd_from_pico
 from tokencalc.periods import PeriodKind, period_kind_from, zone_from
 
 if TYPE_CHECKING:
@@ -74,12 +74,6 @@ class Budget:
         return pico_from_usd(self.limit_usd, name="limit_usd")
 
     @property
-    def thresholds_pico(self) -> tuple[tuple[int, int], ...]:
-        """(percent, amount in pico-dollars) for each alert, rounded up, so that integers are compared."""
-        limit_pico = self.limit_pico
-        return tuple((percent, -(-limit_pico * percent // 100)) for percent in self.alert_at)
-
-    @property
     def covers(self) -> tuple[object, ...]:
         """What decides which entries count: scope, period and zone; the rest may change freely."""
         return (tuple(self.scope.items()), self.period, self.timezone)
@@ -96,8 +90,8 @@ def _scope_from(scope: object) -> dict[str, str]:
         known = key in SCOPE_KEYS or (isinstance(key, str) and key.startswith("tag:") and len(key) > len("tag:"))
         if not known:
             raise _refused("scope", key, f"keys {', '.join(SCOPE_KEYS)} or tag:NAME")
-        if not isinstance(value, str) or not value or len(value) > 200:  # noqa: PLR2004
-            raise _refused(f"scope.{key}", value, 'text of 1 to 200 characters, or "*" for one budget a value')
+        if not isinstance(value, str) or not 0 < len(value) <= 200 or not value.isprintable():  # noqa: PLR2004
+            raise _refused(f"scope.{key}", value, '1 to 200 printable characters, or "*" for one budget a value')
     return dict(sorted(scope.items()))
 
 
@@ -145,7 +139,7 @@ def budget_definition(budget: Budget) -> dict[str, Any]:
     """Return the budget as plain JSON values; `budget_from` reads it back."""
     return {
         "name": budget.name,
-        "limit_usd": str(budget.limit_usd),
+        "limit_usd": decimal_text(usd_from_pico(budget.limit_pico)),  # 10 and 10.0 are the same limit
         "period": budget.period,
         "timezone": budget.timezone,
         "scope": dict(budget.scope),
@@ -160,7 +154,6 @@ class Rules:
 
     budget: Budget
     limit_pico: int
-    thresholds_pico: tuple[tuple[int, int], ...]
     needs_details: bool
 
     @property
@@ -177,6 +170,5 @@ def rules_from(definition: str) -> Rules:
     return Rules(
         budget=budget,
         limit_pico=budget.limit_pico,
-        thresholds_pico=budget.thresholds_pico,
         needs_details=details,
     )

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tokencalc.budgets.budget import Rules, rules_from, scope_value
-from tokencalc.budgets.thresholds import note_crossings
+from tokencalc.budgets.budget import ANY_VALUE, Rules, rules_from, scope_value
+from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.errors import BudgetUnknown
 from tokencalc.ledger.store import PeriodRow
+from tokencalc.money import MAX_PICO
 from tokencalc.periods import period_at
 
 if TYPE_CHECKING:
@@ -48,26 +49,31 @@ class Cover:
 
 
 def covers(transaction: Transaction, call: Call) -> list[Cover]:
-    """Return every budget instance that covers the call, making period rows that are missing.
-
-    Raises BudgetUnknown for a named budget that does not exist.
-    """
-    rows = transaction.budgets()
-    for name in call.budgets:
-        if all(row.name != name for row in rows):
-            known = tuple(row.name for row in rows)
-            raise BudgetUnknown(
-                f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}. Set it first",
-                budget=name,
-                known=known,
-            )
+    """Return every budget instance that covers the call, making period rows that are missing."""
     found: list[Cover] = []
-    for row in rows:
+    for row in transaction.budgets():
         rules = rules_from(row.definition)
         value = covering_value(rules, row.name, call)
         if value is not None:
             found.append(Cover(row, rules, period_row(transaction, row, rules, value, call.at_us, call.run)))
     return found
+
+
+def refuse_unknown(transaction: Transaction, names: Iterable[str]) -> None:
+    """Raise BudgetUnknown for a named budget that does not exist; for verbs that come before the call."""
+    known = tuple(row.name for row in transaction.budgets())
+    for name in unknown_budgets(transaction, names):
+        raise BudgetUnknown(
+            f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}. Set it first",
+            budget=name,
+            known=known,
+        )
+
+
+def unknown_budgets(transaction: Transaction, names: Iterable[str]) -> list[str]:
+    """Return the names that no budget has."""
+    known = {row.name for row in transaction.budgets()}
+    return [name for name in names if name not in known]
 
 
 def covering_value(rules: Rules, name: str, call: Call) -> str | None:
@@ -112,7 +118,8 @@ def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
     set_here = (start_us is None or start_us <= row.set_us) and (end_us is None or row.set_us < end_us)
     # The period in which the budget was set was filled then, for every instance at once.
     if not set_here and (start_us is None or start_us <= row.entries_until_us):
-        fill_periods(transaction, row, rules, {value: made}, (start_us, end_us))
+        fill_periods(transaction, row, rules, {(value, _run_of(rules, run)): made}, (start_us, end_us))
+        note_excess(transaction, rules, made, 0, "limit_lowered", at_us, None)
         note_crossings(transaction, rules, made, at_us)
     return made
 
@@ -132,21 +139,21 @@ def _empty_period(row: BudgetRow, rules: Rules, value: str, bounds: tuple[str, i
 
 
 def seed_current_period(transaction: Transaction, row: BudgetRow, rules: Rules) -> list[PeriodRow]:
-    """Make the rows of the period in which a budget is set, one for each instance that the book knows."""
-    if rules.budget.period == "run":
-        return []
-    bounds = period_bounds(rules.budget.period, rules.budget.timezone, transaction.now_us, "")
-    made: dict[str, PeriodRow] = {}
+    """Make the rows of the period in which a budget is set, one for each instance (and run) that the book knows."""
+    kind, timezone = rules.budget.period, rules.budget.timezone
+    _, *ends = period_bounds(kind, timezone, transaction.now_us, "")
+    made: dict[tuple[str, str], PeriodRow] = {}
 
-    def instance(value: str) -> PeriodRow:
-        if value not in made:
-            made[value] = _empty_period(row, rules, value, bounds)
-            transaction.add_period(made[value])
-        return made[value]
+    def instance(value: str, run: str) -> PeriodRow:
+        if (value, run) not in made:
+            bounds = period_bounds(kind, timezone, transaction.now_us, run)
+            made[value, run] = _empty_period(row, rules, value, bounds)
+            transaction.add_period(made[value, run])
+        return made[value, run]
 
-    if not any(value == "*" for value in rules.budget.scope.values()):
-        instance("")
-    fill_periods(transaction, row, rules, made, bounds[1:], instance)
+    if kind != "run" and ANY_VALUE not in rules.budget.scope.values():
+        instance("", "")
+    fill_periods(transaction, row, rules, made, (ends[0], ends[1]), instance)
     return list(made.values())
 
 
@@ -154,35 +161,45 @@ def fill_periods(  # noqa: PLR0913, PLR0917  # what says where to count
     transaction: Transaction,
     row: BudgetRow,
     rules: Rules,
-    made: dict[str, PeriodRow],
+    made: dict[tuple[str, str], PeriodRow],
     bounds: tuple[int | None, int | None],
-    instance: Callable[[str], PeriodRow] | None = None,
+    instance: Callable[[str, str], PeriodRow] | None = None,
 ) -> None:
-    """Count what was booked and what is held in the bounds into the given rows (or those that instance makes)."""
+    """Count what was booked and what is held in the bounds into the rows by (value, run), or those instance makes."""
     start_us, end_us = bounds
+
+    def find(call: Call) -> PeriodRow | None:
+        value = covering_value(rules, row.name, call)
+        if value is None:
+            return None
+        key = (value, _run_of(rules, call.run))
+        return made.get(key) or (instance(*key) if instance else None)
+
     details = rules.needs_details or row.revision > 1
     for booked in transaction.booked(start_us=start_us, end_us=end_us, details=details):
-        call = Call(
-            dimension=booked.dimension, tags=booked.tags, run=booked.run, budgets=booked.budgets, at_us=start_us or 0
+        period = find(
+            Call(
+                dimension=booked.dimension,
+                tags=booked.tags,
+                run=booked.run,
+                budgets=booked.budgets,
+                at_us=start_us or 0,
+            )
         )
-        value = covering_value(rules, row.name, call)
-        period = _find(made, value, instance)
         if period is not None:
             period.spent_pico += booked.amount_pico
             period.unpriced_calls += booked.unpriced_calls
     for hold in _holds_within(transaction.open_holds(), bounds):
-        period = _find(made, covering_value(rules, row.name, call_of_hold(hold)), instance)
+        period = find(call_of_hold(hold))
         if period is not None:
             period.held_pico += hold.amount_pico
             transaction.add_scope(hold, period.period_id)
+    for period in made.values():
+        period.overflowed |= max(period.spent_pico, period.held_pico) > MAX_PICO
 
 
-def _find(
-    made: dict[str, PeriodRow], value: str | None, instance: Callable[[str], PeriodRow] | None
-) -> PeriodRow | None:
-    if value is None:
-        return None
-    return made.get(value) or (instance(value) if instance else None)
+def _run_of(rules: Rules, run: str) -> str:
+    return run if rules.budget.period == "run" else ""
 
 
 def _holds_within(holds: Iterable[HoldRow], bounds: tuple[int | None, int | None]) -> list[HoldRow]:

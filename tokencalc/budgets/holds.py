@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.booking import book, give_back
-from tokencalc.budgets.covering import Call, call_of_hold, covers
+from tokencalc.budgets.covering import Call, call_of_hold, covers, refuse_unknown
 from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
 from tokencalc.events import HoldOpened, HoldRefused, HoldReleased, HoldSettled
+from tokencalc.ledger.codec import usage_text
 from tokencalc.ledger.records import Dimension, EntryDraft, Hold, entry_id, hold_id
 from tokencalc.ledger.store import HoldRow
-from tokencalc.money import usd_from_pico
+from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokencalc.budgets.covering import Cover
     from tokencalc.ledger.records import Entry
     from tokencalc.ledger.store import Transaction
+    from tokencalc.usage import Usage
 
 _CLOCK_TOLERANCE_US = 60 * 1_000_000
 
@@ -60,6 +62,7 @@ def reserve(transaction: Transaction, request: ReserveRequest) -> Hold:
         budgets=request.budgets,
         at_us=transaction.now_us,
     )
+    refuse_unknown(transaction, request.budgets)
     covering = covers(transaction, call)
     refuse(transaction, covering, request.amount_pico)
     over_limit = [
@@ -123,6 +126,8 @@ def refuse(transaction: Transaction, covering: list[Cover], amount_pico: int) ->
         for cover in hard
         if cover.period.overflowed or cover.period.used_pico + amount_pico > cover.period.limit_pico
     ]
+    # Whatever the policy: what a counter cannot hold it could not give back either.
+    lacking += [cover for cover in covering if cover.period.held_pico + amount_pico > MAX_PICO]
     if lacking:
         tightest = min(lacking, key=lambda cover: cover.period.limit_pico - cover.period.used_pico)
         refusal = _exceeded(transaction, tightest, amount_pico)
@@ -147,8 +152,8 @@ def _exceeded(transaction: Transaction, cover: Cover, amount_pico: int) -> Budge
         f"(spent {usd_from_pico(period.spent_pico)}, held {usd_from_pico(period.held_pico)}); "
         f"{usd_from_pico(amount_pico)} USD is needed for the worst case"
     )
-    if period.overflowed:
-        text += "; the period's counter is past what a ledger file can count, so a hard budget refuses"
+    if period.overflowed or period.held_pico + amount_pico > MAX_PICO:
+        text += "; the period's counter would be past what a ledger file can count"
     if suspect:
         text += f"; {usd_from_pico(suspect)} USD of what is held is suspect: settle or release lost calls"
     text += f"; it resets at {resets_at:%Y-%m-%dT%H:%M:%SZ}" if resets_at else "; raise the limit to go on"
@@ -192,7 +197,7 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
     row = hold_row(transaction, number)
     if row.state == "settled":
         first = transaction.entry(row.entry_sequence or 0)
-        if first.usage == draft.usage and first.caller_pico == draft.caller_pico:
+        if _stored(first.usage) == _stored(draft.usage) and first.caller_pico == draft.caller_pico:
             return replace(first, replayed=True)
         raise _not_open(transaction, row, "settled with another usage")
     said = row.detail
@@ -227,6 +232,11 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
         )
     )
     return entry
+
+
+def _stored(usage: Usage | None) -> str | None:
+    """Return what the book keeps of a usage: raw counters without money are not part of it."""
+    return None if usage is None else usage_text(usage)
 
 
 def _reverse_write_off(transaction: Transaction, row: HoldRow) -> None:

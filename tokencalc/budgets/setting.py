@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.budget import budget_definition, rules_from
 from tokencalc.budgets.covering import period_bounds, period_row, seed_current_period
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.clock import instant_from_micros
-from tokencalc.errors import BudgetUnknown
+from tokencalc.errors import BudgetUnknown, CallInvalid
 from tokencalc.ledger.records import Dimension, EntryDraft
 from tokencalc.ledger.store import BudgetRow
-from tokencalc.money import ZERO_USD, usd_from_pico
+from tokencalc.money import EXACT, pico_from_usd, round_half_even, usd_from_pico
 from tokencalc.periods import Period
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from tokencalc.budgets.budget import Budget, Rules
     from tokencalc.ledger.records import Crossing, ExcessItem
     from tokencalc.ledger.store import PeriodRow, Transaction
@@ -61,12 +60,18 @@ class BudgetStatus:
     @property
     def available_usd(self) -> Decimal:
         """What is left: limit - spent - held, never below 0."""
-        return max(ZERO_USD, self.limit_usd - self.spent_usd - self.held_usd)
+        used_pico = pico_from_usd(self.spent_usd, name="spent_usd") + pico_from_usd(self.held_usd, name="held_usd")
+        return usd_from_pico(max(0, pico_from_usd(self.limit_usd, name="limit_usd") - used_pico))
 
     @property
     def utilisation(self) -> Decimal | None:
         """Spent as a fraction of the limit, to four places; None where the limit is 0."""
-        return round(self.spent_usd / self.limit_usd, 4) if self.limit_usd else None
+        limit_pico = pico_from_usd(self.limit_usd, name="limit_usd")
+        if not limit_pico:
+            return None
+        spent_pico = pico_from_usd(self.spent_usd, name="spent_usd")
+        # Not by the caller's decimal context, which may round to three digits.
+        return Decimal(round_half_even(spent_pico * 10**4, limit_pico)).scaleb(-4, EXACT)
 
 
 def set_budget(transaction: Transaction, budget: Budget) -> None:
@@ -130,6 +135,12 @@ def status(
             f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}", budget=name, known=known
         )
     rules = rules_from(row.definition)
+    if value and "*" not in rules.budget.scope.values():
+        raise CallInvalid(
+            f"budget {name!r} has no * in its scope and so no instance {value!r:.60}; leave the value out",
+            path="value",
+            found=value,
+        )
     instant_us = transaction.now_us if at_us is None else at_us
     if value is None and "*" in rules.budget.scope.values():
         key, _, _ = period_bounds(rules.budget.period, rules.budget.timezone, instant_us, run)

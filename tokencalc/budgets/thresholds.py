@@ -1,7 +1,7 @@
 """Crossings and excess: what a budget's counters passed, noted in the transaction that passed it.
 
-Thresholds were turned into amounts when the limit was set, so integers are
-compared with integers. A crossing is noted once for each period and threshold;
+Thresholds are amounts of the period's limit in whole pico-dollars, so integers
+are compared with integers. A crossing is noted once for each period and threshold;
 in a period that is over already it is stored but not announced.
 """
 
@@ -36,9 +36,11 @@ def note_excess(  # noqa: PLR0913, PLR0917  # the facts of one excess
 
 def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at_us: int) -> None:
     """Note each threshold that spending has passed for the first time in this period."""
-    for percent, amount_pico in rules.thresholds_pico:
-        if period.spent_pico >= amount_pico and period.spent_pico > 0 and percent not in period.crossed_percents:
-            now_us = transaction.now_us
+    now_us = transaction.now_us
+    for percent in rules.budget.alert_at:
+        # Of the period's own limit: a closed period keeps the one that held then. Rounded up, so integers compare.
+        amount_pico = max(1, -(-period.limit_pico * percent // 100))
+        if period.spent_pico >= amount_pico and percent not in period.crossed_percents:
             starts = period.start_us is None or period.start_us <= now_us
             ends = period.end_us is not None and period.end_us <= now_us
             is_open = starts and not ends
