@@ -143,6 +143,7 @@ class Verbs:
     def list_holds(self, state: str | None, limit: int) -> Step[tuple[Hold, ...]]:
         """Read the newest holds in a state, or in any."""
         wanted = hold_state_from(state)
+        whole_count(limit, path="limit")
         return Step(
             lambda transaction: tuple(
                 holds.hold_record(transaction, row) for row in transaction.newest_holds(wanted, limit)

@@ -153,7 +153,7 @@ def audit(store: SqliteStore) -> Iterator[Audit]:
 
 
 def _head_from(expect: str) -> tuple[int, str]:
-    sequence, colon, digest = expect.strip().partition(":")
+    sequence, colon, digest = str(expect).strip().partition(":")
     if not (colon and sequence.isdecimal() and len(sequence) <= 18 and len(digest) == 64):  # noqa: PLR2004  # SHA-256 in hex
         raise CallInvalid(
             f"expect: expected a head as `tokencalc verify` prints it, SEQUENCE:HEX, found {expect!r:.80}",

@@ -99,5 +99,8 @@ def fingerprint(verb: str, arguments: Mapping[str, object]) -> bytes:
     compared by their repr, records by their fields.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
-    text = json.dumps([verb, given], sort_keys=True, default=repr, ensure_ascii=True)
+    try:
+        text = json.dumps([verb, given], sort_keys=True, default=repr, ensure_ascii=True)
+    except (TypeError, ValueError, RecursionError):  # keys that JSON has no order or form for, or a circle
+        text = repr([verb, given])
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -45,6 +45,8 @@ def prepare_file(path: Path) -> None:
     A folder that we make gets a ``.gitignore``, so that nobody commits a ledger
     by accident. Raises LedgerUnavailable or LedgerCorrupt.
     """
+    if "\0" in str(path):
+        raise LedgerUnavailable(f"ledger {str(path)!r}: a path holds no null character", ledger=str(path))
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)

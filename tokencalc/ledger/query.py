@@ -18,6 +18,7 @@ from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_fr
 from tokencalc.ledger.schema import QUARTER_US
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
+from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,8 +96,14 @@ def report(  # noqa: PLR0913  # keyword only
     timezone: str = "UTC",
 ) -> Report:
     """Sum what was booked in ``[since, until)`` by the given keys; CallInvalid names an unknown key."""
-    keys = (group_by,) if isinstance(group_by, str) else tuple(group_by)
-    wanted = dict(where or {})
+    keys = (group_by,) if isinstance(group_by, str) else group_by
+    wanted = {} if where is None else where
+    if not isinstance(keys, list | tuple) or not isinstance(wanted, dict):
+        raise CallInvalid(
+            f"report: expected keys to group by and a mapping of what to keep, found {keys!r:.60} and {wanted!r:.60}",
+            path="where" if isinstance(keys, list | tuple) else "group_by",
+            found=wanted if isinstance(keys, list | tuple) else keys,
+        )
     for key in (*keys, *wanted):
         if key not in GROUP_KEYS or (key in wanted and key in TIME_KEYS):
             raise CallInvalid(
@@ -119,7 +126,7 @@ def report(  # noqa: PLR0913  # keyword only
     rows = [_row(dict(zip(keys, group, strict=True)), figures) for group, figures in sums.items()]
     rows.sort(key=lambda row: (-row.cost_pico, -row.calls, [str(value or "") for value in row.key.values()]))
     total = _row({}, [sum(column) for column in zip(*sums.values(), strict=True)] or [0] * _FIGURES)
-    return Report(group_by=keys, rows=tuple(rows), total=total, since=since, until=until, timezone=timezone)
+    return Report(group_by=tuple(keys), rows=tuple(rows), total=total, since=since, until=until, timezone=timezone)
 
 
 def _row(key: dict[str, Any], figures: Sequence[int]) -> ReportRow:
@@ -206,6 +213,8 @@ def entries(
         -(2**62) if since is None else micros_from_instant(since),
         2**62 if until is None else micros_from_instant(until),
     )
+    if limit is not None:
+        whole_count(limit, path="limit")
     before, left = 2**62, limit
     while left is None or left > 0:
         page_rows = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)

@@ -15,10 +15,17 @@ import sqlite3
 import threading
 import weakref
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from tokencalc.clock import micros_from_instant
-from tokencalc.errors import LedgerClosed, LedgerCorrupt, LedgerUnavailable, LedgerVersionUnsupported, TokencalcError
+from tokencalc.errors import (
+    CallInvalid,
+    LedgerClosed,
+    LedgerCorrupt,
+    LedgerUnavailable,
+    LedgerVersionUnsupported,
+    TokencalcError,
+)
 from tokencalc.ledger.chain import first_digest
 from tokencalc.ledger.files import MEMORY, WriteLock, absolute, prepare_file
 from tokencalc.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
@@ -51,6 +58,14 @@ class SqliteStore:
 
         ``tell`` is handed the events of each batch after its callers were answered.
         """
+        if durability not in get_args(Durability):
+            raise CallInvalid(
+                f'durability: expected "full" or "normal", found {durability!r:.60}',
+                path="durability",
+                found=durability,
+            )
+        if not isinstance(path, str | os.PathLike):
+            raise CallInvalid(f'ledger: expected a path or ":memory:", found {path!r:.60}', path="ledger", found=path)
         self.path = None if str(path) == MEMORY else absolute(path)
         self.name = MEMORY if self.path is None else str(self.path)
         self._clock = clock
@@ -207,7 +222,7 @@ class SqliteStore:
                 found_version=version,
                 supported_version=SCHEMA_VERSION,
             )
-        if tables and application != APPLICATION_ID:
+        if application != APPLICATION_ID and (tables or version or application):
             raise LedgerCorrupt(
                 f"ledger {self.name}: the database belongs to another program (application id {application:#x}); "
                 "it was left as it is. Give another path",
