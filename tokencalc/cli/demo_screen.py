@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.logs import Imported, skipped_text
-from tokencalc.cli.output import counted, dollars, number, put, put_bar, table
+from tokencalc.cli.output import counted, dollars, number, put, put_bar, table, tokens
 from tokencalc.cli.sample_budgets import INPUT_TOKENS, OUTPUT_TOKENS, Refusal
 from tokencalc.reports.document import alerts_passed
 from tokencalc.reports.shares import percent_text, share_of
@@ -88,9 +88,9 @@ def _show_models(summary: Summary) -> None:
                 dollars(row.cost_usd),
                 percent_text(share_of(row.cost_usd, summary.total.cost_usd)),
                 number(row.calls),
-                number(row.input_tokens),
-                number(row.cache_read_tokens),
-                number(row.output_tokens),
+                tokens(row.input_tokens),
+                tokens(row.cache_read_tokens),
+                tokens(row.output_tokens),
             )
             for row in rows
         ],

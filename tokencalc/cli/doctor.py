@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -90,7 +90,8 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
         yield Check(name="ledger", state="note", text=f"none yet; the first booking makes {file}")
         return
     try:
-        with Engine.open(path, settings=settings) as engine:
+        # Looking must not write: budgets that the settings declare are left out.
+        with Engine.open(path, settings=replace(settings, budgets=())) as engine:
             size, found = engine.size_bytes, engine.verify()
     except TokencalcError as error:
         yield Check(name="ledger", state="bad", text=error.message)

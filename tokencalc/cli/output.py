@@ -77,6 +77,15 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def tokens(count: int) -> str:
+    """Return a count of tokens for people: every digit up to a million, then millions or billions."""
+    for unit, size in (("B", 10**9), ("M", 10**6)):
+        if count >= size:
+            hundredths = count * 100 // size
+            return f"{hundredths // 100:,}.{hundredths % 100:02d}{unit}"
+    return number(count)
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun: ``1 call``, ``2 calls``; ``many`` where an s is not enough."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"

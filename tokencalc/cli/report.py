@@ -8,7 +8,7 @@ import click
 
 from tokencalc.cli.exits import OK, UNPRICED
 from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
-from tokencalc.cli.output import counted, dollars, number, put, put_json, table
+from tokencalc.cli.output import counted, dollars, number, put, put_json, table, tokens
 from tokencalc.clock import SystemClock
 from tokencalc.errors import CallInvalid
 from tokencalc.reports.markdown import summary_markdown
@@ -137,4 +137,4 @@ def _name(value: object) -> str:
 def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
     cost = dollars(row["cost_usd"]) if row["cost_usd"] or not row["unpriced_calls"] else "unknown"
     cached = row["cache_read_tokens"] + row["cache_write_tokens"]
-    return (cost, number(row["calls"]), number(row["input_tokens"]), number(cached), number(row["output_tokens"]))
+    return (cost, number(row["calls"]), tokens(row["input_tokens"]), tokens(cached), tokens(row["output_tokens"]))
