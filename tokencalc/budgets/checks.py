@@ -15,6 +15,7 @@ from tokencalc.budgets.covering import Call, covering_value, period_bounds
 from tokencalc.ledger.audit import Audit, AuditedEntry, audit
 
 if TYPE_CHECKING:
+    from tokencalc.budgets.budget import Rules
     from tokencalc.ledger.sqlite import SqliteStore
 
 
@@ -41,6 +42,7 @@ def verify(store: SqliteStore, *, expect: str | None = None) -> Verification:
         spending.compare(book)
         book.check_holds()
         book.check_rollups()
+        book.check_budgets()
         return Verification(entries=entries, head=head, problems=tuple(book.problems))
 
 
@@ -48,11 +50,13 @@ class _Spending:
     """What each budget instance should have spent, by period."""
 
     def __init__(self, book: Audit) -> None:
-        self._budgets = [
-            (budget_id, revision, name, rules_from(definition))
-            for budget_id, revision, name, definition in book.budgets()
-        ]
-        self._spent: defaultdict[tuple[int, int, str, str], int] = defaultdict(int)
+        self._budgets: list[tuple[int, int, str, Rules]] = []
+        for budget_id, revision, name, definition in book.budgets():
+            try:
+                self._budgets.append((budget_id, revision, name, rules_from(definition)))
+            except ValueError as error:  # broken JSON and refused values alike
+                book.problem(f"budget {name!r} cannot be read: {error}")
+        self._spent: defaultdict[tuple[int, int, str, str], list[int]] = defaultdict(lambda: [0, 0])
 
     def add(self, entry: AuditedEntry) -> None:
         call = Call(dimension=entry.dimension, tags=entry.tags, run=entry.run, budgets=entry.budgets, at_us=entry.at_us)
@@ -60,18 +64,27 @@ class _Spending:
             value = covering_value(rules, name, call)
             if value is not None:
                 key, _, _ = period_bounds(rules.budget.period, rules.budget.timezone, entry.at_us, entry.run)
-                self._spent[budget_id, revision, value, key] += entry.amount_pico
+                spent = self._spent[budget_id, revision, value, key]
+                spent[0] += entry.amount_pico
+                spent[1] += entry.unpriced_calls
 
     def compare(self, book: Audit) -> None:
         # Periods of an earlier revision stay as they were; their definition is in the chain, not in the table.
-        current = {(budget_id, revision): name for budget_id, revision, name, _ in self._budgets}
+        current = {(budget_id, revision): (name, rules) for budget_id, revision, name, rules in self._budgets}
         for period in book.periods():
-            name = current.get((period.budget_id, period.revision))
-            if name is None or period.overflowed:
+            found = current.get((period.budget_id, period.revision))
+            if found is None:
                 continue
-            should = self._spent[period.budget_id, period.revision, period.scope_value, period.period_key]
-            if should != period.spent_pico:
+            name, rules = found
+            where = f"budget {name!r} {period.scope_value} {period.period_key}"
+            # A period that was over when the limit changed keeps the one that held then.
+            set_us = book.definitions.get(name, ("", 0))[1]
+            is_current = period.end_us is None or period.end_us > set_us
+            if is_current and period.limit_pico != rules.limit_pico:
+                book.problem(f"{where}: its limit is {period.limit_pico} pico-dollars, its budget's {rules.limit_pico}")
+            spent, unpriced = self._spent[period.budget_id, period.revision, period.scope_value, period.period_key]
+            if (period.spent_pico, period.unpriced_calls) != (spent, unpriced) and not period.overflowed:
                 book.problem(
-                    f"budget {name!r} {period.scope_value} {period.period_key}: spent is {period.spent_pico} "
-                    f"pico-dollars, its entries sum to {should}"
+                    f"{where}: spent is {period.spent_pico} pico-dollars with {period.unpriced_calls} calls unpriced, "
+                    f"its entries sum to {spent} with {unpriced}"
                 )

@@ -11,10 +11,12 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tokencalc.clock import instant_from_micros, instant_text
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.chain import entry_digest, head_text
 from tokencalc.ledger.records import Dimension, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row
+from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,6 +36,7 @@ class AuditedEntry(NamedTuple):
     budgets: tuple[str, ...]
     at_us: int
     amount_pico: int
+    unpriced_calls: int
 
 
 class CountedPeriod(NamedTuple):
@@ -43,7 +46,10 @@ class CountedPeriod(NamedTuple):
     revision: int
     scope_value: str
     period_key: str
+    end_us: int | None
+    limit_pico: int
     spent_pico: int
+    unpriced_calls: int
     overflowed: bool
 
 
@@ -59,7 +65,8 @@ class Audit:
             row[8]: dimension_from_row(row)
             for row in connection.execute(f"SELECT {DIMENSION_COLUMNS}, dimension_id FROM dimension")
         }
-        self._costs: defaultdict[int, int] = defaultdict(int)
+        self._sums: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.definitions: dict[str, tuple[str, int]] = {}
 
     def problem(self, text: str) -> None:
         """Note a problem; past twenty, more would not help."""
@@ -88,8 +95,13 @@ class Audit:
             if wanted is not None and wanted[0] == sequence and wanted[1] != digest.hex():
                 self.problem(f"entry {name} has another digest than the expected head: the chain was rewritten")
             if dimension is not None and row[2] != "budget":
-                self._costs[row[1]] += row[5] or 0
+                sums = self._sums[row[3] // QUARTER_US, row[1]]
+                for index, figure in enumerate((int(row[2] == "charge"), row[8], row[5] or 0)):
+                    sums[index] += figure
                 on_entry(_audited(row, dimension))
+            elif row[2] == "budget":
+                definition = next(iter(_detail(row).get("notes", ())), "")
+                self.definitions[_object(definition).get("name", "")] = (definition, row[4])
         if wanted is not None and wanted[0] > sequence:
             self.problem(f"entry {wanted[0]} is expected, the chain ends at {sequence}: its tail was cut off")
         return sequence, head_text(sequence, previous)
@@ -108,26 +120,37 @@ class Audit:
 
     def check_holds(self) -> None:
         """Compare what each period holds with the sum of its open holds."""
-        for period_id, held, should in self._connection.execute(
-            "SELECT period_id, held_pico, (SELECT coalesce(sum(amount_pico), 0) FROM hold_scope JOIN hold "
-            "USING (hold_id) WHERE hold_scope.period_id = budget_period.period_id AND state = 'open') "
-            "FROM budget_period"
+        sums: defaultdict[int, int] = defaultdict(int)
+        for period_id, amount in self._connection.execute(
+            "SELECT period_id, amount_pico FROM hold_scope JOIN hold USING (hold_id) WHERE state = 'open'"
         ):
+            sums[period_id] += amount
+        for period_id, held in self._connection.execute(
+            "SELECT period_id, held_pico FROM budget_period WHERE NOT overflowed"
+        ):
+            should = sums[period_id]
             if held != should:
                 self.problem(f"budget period {period_id}: held is {held} pico-dollars, its open holds sum to {should}")
 
     def check_rollups(self) -> None:
         """Compare the rollups with the entries that `check_chain` has summed."""
-        costs = dict(self._costs)
-        for dimension_id, micro, rest in self._connection.execute(
-            "SELECT dimension_id, sum(cost_pico / 1000000), sum(cost_pico % 1000000) FROM rollup GROUP BY dimension_id"
+        for quarter, dimension_id, calls, unpriced, micro, rest in self._connection.execute(
+            "SELECT quarter, dimension_id, calls, unpriced_calls, cost_micro, cost_rest FROM rollup"
         ):
-            rolled, should = micro * 1_000_000 + rest, costs.pop(dimension_id, 0)
+            rolled = [calls, unpriced, micro * PICO_PER_MICRO + rest]
+            should = self._sums.pop((quarter, dimension_id), [0, 0, 0])
             if rolled != should:
-                self.problem(f"rollup of dimension {dimension_id}: {rolled} pico-dollars, its entries sum to {should}")
-        for dimension_id, should in costs.items():
-            if should:
-                self.problem(f"rollup of dimension {dimension_id} is missing: its entries sum to {should} pico-dollars")
+                self.problem(f"rollup of {_about(quarter, dimension_id)}: {_said(rolled)}, its entries {_said(should)}")
+        for (quarter, dimension_id), should in self._sums.items():
+            self.problem(f"rollup of {_about(quarter, dimension_id)} is missing: its entries {_said(should)}")
+
+    def check_budgets(self) -> None:
+        """Compare each budget's definition with the last one in the chain."""
+        for _, _, name, definition in self.budgets():
+            if self.definitions.pop(name, (None, 0))[0] != definition:
+                self.problem(f"budget {name!r} was edited: its definition is not the last one in the chain")
+        for name in self.definitions:
+            self.problem(f"budget {name!r} is missing: the chain says that it was set")
 
     def budgets(self) -> list[tuple[int, int, str, str]]:
         """Return (id, revision, name, definition) of each budget."""
@@ -136,7 +159,8 @@ class Audit:
     def periods(self) -> list[CountedPeriod]:
         """Return the counters of every budget period."""
         rows = self._connection.execute(
-            "SELECT budget_id, revision, scope_value, period_key, spent_pico, overflowed FROM budget_period"
+            "SELECT budget_id, revision, scope_value, period_key, end_us, limit_pico, spent_pico, unpriced_calls, "
+            "overflowed FROM budget_period"
         )
         return [CountedPeriod(*row) for row in rows]
 
@@ -164,7 +188,7 @@ def _head_from(expect: str) -> tuple[int, str]:
 
 
 def _audited(row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
-    said = json.loads(row[11]) if row[11] else {}
+    said = _detail(row)
     return AuditedEntry(
         dimension=dimension,
         tags=said.get("tags", {}),
@@ -172,4 +196,27 @@ def _audited(row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
         budgets=tuple(said.get("budgets", ())),
         at_us=row[3],
         amount_pico=row[5] or 0,
+        unpriced_calls=row[8],
     )
+
+
+def _detail(row: Sequence[Any]) -> dict[str, Any]:
+    return _object(row[11]) if row[11] else {}
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Read what should be a JSON object; {} where somebody edited it into something else, which its digest tells."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _about(quarter: int, dimension_id: int) -> str:
+    return f"dimension {dimension_id} from {instant_text(instant_from_micros(quarter * QUARTER_US))}"
+
+
+def _said(figures: list[int]) -> str:
+    calls, unpriced, pico = figures
+    return f"{calls} calls, {unpriced} unpriced, {pico} pico-dollars"

@@ -15,7 +15,7 @@ from tokencalc.errors import CallInvalid
 from tokencalc.ledger.codec import usage_from_text
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row, entry_from_row
-from tokencalc.ledger.schema import QUARTER_US
+from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.usage import whole_count
@@ -176,12 +176,12 @@ def _figures(
         yield from _entry_figures(connection, last * QUARTER_US, end_us)
     quarter = "quarter" if timed else "0"
     for row in connection.execute(
-        f"SELECT {quarter}, dimension_id, sum(calls), sum(unpriced_calls), sum(cost_pico / 1000000), "
-        "sum(cost_pico % 1000000), sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), "
+        f"SELECT {quarter}, dimension_id, sum(calls), sum(unpriced_calls), sum(cost_micro), "
+        "sum(cost_rest), sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), "
         "sum(output_tokens), sum(reasoning_tokens) FROM rollup WHERE quarter >= ? AND quarter < ? GROUP BY 1, 2",
         (first, last),
     ):
-        yield row[0], row[1], (row[2], row[3], row[4] * 1_000_000 + row[5], *row[6:])
+        yield row[0], row[1], (row[2], row[3], row[4] * PICO_PER_MICRO + row[5], *row[6:])
 
 
 def _entry_figures(

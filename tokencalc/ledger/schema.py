@@ -7,7 +7,8 @@ newer tokencalc and is refused.
 Money columns are 64-bit whole pico-dollars, times whole microseconds since 1970
 in UTC. ``dimension`` stores each combination of whom-and-what once; ``rollup``
 sums quarter-hours by dimension, because every zone's hours and days are made of
-quarter-hours.
+quarter-hours. Its cost is kept in two parts, cost_micro * 1000000 + cost_rest
+pico-dollars, because one 64-bit sum ends at 9.2 million dollars.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE rollup (
     quarter INTEGER NOT NULL, dimension_id INTEGER NOT NULL,
-    calls INTEGER NOT NULL, unpriced_calls INTEGER NOT NULL, cost_pico INTEGER NOT NULL,
+    calls INTEGER NOT NULL, unpriced_calls INTEGER NOT NULL,
+    cost_micro INTEGER NOT NULL, cost_rest INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
     PRIMARY KEY (quarter, dimension_id)
@@ -89,3 +91,6 @@ SCHEMA_VERSION = MIGRATIONS[-1][0]
 
 QUARTER_US = 15 * 60 * 1_000_000
 """Microseconds in the quarter-hour that rollups sum."""
+
+PICO_PER_MICRO = 10**6
+"""Pico-dollars in the unit of a rollup's first cost column."""

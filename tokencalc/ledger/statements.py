@@ -35,11 +35,11 @@ INSERT_CROSSING = (
 )
 INSERT_EXCESS = f"INSERT INTO excess (period_id, reason, amount_pico, at_us, entry_sequence) VALUES ({_marks(5)})"
 _ROLLUP_FIGURES = (
-    "calls", "unpriced_calls", "cost_pico", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+    "calls", "unpriced_calls", "cost_micro", "cost_rest", "input_tokens", "cache_read_tokens", "cache_write_tokens",
     "output_tokens", "reasoning_tokens",
 )  # fmt: skip
 ADD_ROLLUP = (
-    f"INSERT INTO rollup VALUES ({_marks(10)}) ON CONFLICT (quarter, dimension_id) DO UPDATE SET "  # our own columns
+    f"INSERT INTO rollup VALUES ({_marks(11)}) ON CONFLICT (quarter, dimension_id) DO UPDATE SET "  # our own columns
     # SQLite turns an integer sum past 63 bits into a float; the largest integer is kept instead.
     + ", ".join(f"{name} = min({MAX_PICO}, {name} + excluded.{name})" for name in _ROLLUP_FIGURES)
 )

@@ -17,7 +17,7 @@ from tokencalc.ledger.book import CACHE_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, lines_text, usage_text
 from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row
-from tokencalc.ledger.schema import QUARTER_US
+from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ class SqliteTransaction(CachedBook):
         return entry
 
     def _roll_up(self, draft: EntryDraft, dimension_id: int, unpriced: int) -> None:
-        row = self._rollup.setdefault((draft.at_us // QUARTER_US, dimension_id), [0] * 8)
+        row = self._rollup.setdefault((draft.at_us // QUARTER_US, dimension_id), [0] * 9)
         usage = draft.usage
-        figures = [int(draft.kind == "charge"), unpriced, draft.amount_pico or 0]
+        figures = [int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO)]
         if usage is not None:
             figures += [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens]
             figures += [usage.output_tokens, usage.reasoning_tokens]
