@@ -29,7 +29,11 @@ format: $(VENV)/.ready ## put the code into its one format
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.ready ## every benchmark, as ratios of one run
+$(VENV)/.bench: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## every benchmark, as ratios of one run
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 prices: $(VENV)/.ready ## compile pricing/*.toml into the tables that the package ships
