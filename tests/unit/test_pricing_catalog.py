@@ -211,6 +211,7 @@ def test_many_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
     for number in range(1, 9):
         catalog.timeline(f"claude-opus-5-2026010{number}")
+        catalog.resolve(f"claude-opus-5-2026010{number}")
         with pytest.raises(PriceUnknown, match="no price is known"):
             catalog.timeline(f"nothing-{number}")
 

@@ -73,6 +73,7 @@ class Catalog:
         """Stack layers of tables, the one that wins first; most callers want `packaged`."""
         self._layers = tuple(layers)
         self._timelines: dict[tuple[str, str | None], Timeline] = {}
+        self._facts: dict[tuple[str, str | None], ModelFacts] = {}
         self._unknown: dict[tuple[str, str | None], PriceUnknown] = {}
         self._planned: dict[tuple[int, str], PlannedCard] = {}
 
@@ -119,6 +120,16 @@ class Catalog:
         one, or that of ``at``. Raises PriceUnknown with the nearest known names, and
         CallInvalid for a name that cannot be one.
         """
+        found = self._facts.get((model, provider)) if at is None else None
+        if found is None:
+            found = self._resolved(model, provider, at)
+            if at is None:
+                if len(self._facts) >= _MOST_NAMES:
+                    self._facts.clear()
+                self._facts[model, provider] = found
+        return found
+
+    def _resolved(self, model: str, provider: str | None, at: datetime | None) -> ModelFacts:
         name, hits = self._hits(model, provider)
         table = hits[0]
         target = _target(table, name, at)
