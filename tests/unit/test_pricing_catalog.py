@@ -206,7 +206,8 @@ def test_a_name_of_the_family_decides_between_two_sellers() -> None:
 
 
 def test_many_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokencalc.pricing.catalog._MOST_NAMES", 3)
+    monkeypatch.setattr("tokencalc.pricing.catalog.MOST_NAMES", 3)
+    monkeypatch.setattr("tokencalc.pricing.search.MOST_NAMES", 3)
     catalog = CATALOG.with_files([])
 
     for number in range(1, 9):
@@ -216,4 +217,4 @@ def test_many_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> N
             catalog.timeline(f"nothing-{number}")
 
     assert len(catalog._timelines) <= 3
-    assert len(catalog._unknown) <= 3
+    assert len(catalog._search._unknown) <= 3

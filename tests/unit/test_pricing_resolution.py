@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,8 @@ IMPOSSIBLE = [
     ("x" * 201, "expected at most 200 characters"),
     (None, "expected the name of a model"),
     (5, "expected the name of a model"),
+    (["gpt-4o"], "expected the name of a model"),
+    ({"model": "gpt-4o"}, "expected the name of a model"),
 ]
 
 
@@ -99,9 +102,19 @@ def test_an_unknown_name_is_refused_the_same_way_the_second_time() -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), IMPOSSIBLE)
-def test_what_cannot_be_a_name_is_refused(name: str, message: str) -> None:
+def test_what_cannot_be_a_name_is_refused(name: Any, message: str) -> None:
     with pytest.raises(CallInvalid, match=message):
         CATALOG.resolve(name)
+    with pytest.raises(CallInvalid, match=message):
+        CATALOG.timeline(name)
+
+
+@pytest.mark.parametrize("provider", ["", "open\nai", 7, ["openai"]])
+def test_what_cannot_be_a_provider_is_refused(provider: Any) -> None:
+    with pytest.raises(CallInvalid, match="provider: expected"):
+        CATALOG.timeline("gpt-4o", provider)
+    with pytest.raises(CallInvalid, match="provider: expected"):
+        CATALOG.resolve("gpt-4o", provider=provider)
 
 
 def test_a_name_that_moves_means_the_model_of_the_day() -> None:

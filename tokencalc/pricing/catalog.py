@@ -7,63 +7,29 @@ price of a sibling is never taken.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from difflib import get_close_matches
+from datetime import date
 from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING
 
-from tokencalc.clock import instant_from, instant_text
-from tokencalc.errors import PriceUnknown
+from tokencalc.clock import instant_from
 from tokencalc.pricing.layers import FileLayer, Layer, PackagedLayer
-from tokencalc.pricing.names import forms, plain_name
 from tokencalc.pricing.plan import PlannedCard
 from tokencalc.pricing.schema import instant_of
+from tokencalc.pricing.search import MOST_NAMES, Search
+from tokencalc.pricing.timeline import Timeline, timeline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from tokencalc.pricing.build import ProviderTable
     from tokencalc.pricing.card import ModelFacts, RateCard
 
-_MOST_NAMES = 4096
 _FACTS = (
     "tokenizer", "encoding", "encoding_verified", "context_window_tokens", "output_limit_tokens", "mode",
 )  # fmt: skip
-_Span = tuple[datetime, datetime | None, PlannedCard]
-
-
-class Timeline(NamedTuple):
-    """What a name costs over time: from ``starts[i]`` on, ``cards[i]``; None where no price is known."""
-
-    name: str
-    provider: str
-    starts: tuple[datetime, ...]
-    cards: tuple[PlannedCard | None, ...]
-
-    def at(self, instant: datetime) -> PlannedCard:
-        """Return the card that applies; PriceUnknown before the first one and in a gap."""
-        index = bisect_right(self.starts, instant) - 1
-        found = self.cards[index] if index >= 0 else None
-        if found is None:
-            self._unknown(instant)
-        return found
-
-    def _unknown(self, instant: datetime) -> NoReturn:
-        known = ", ".join(
-            start.date().isoformat() for start, card in zip(self.starts, self.cards, strict=True) if card is not None
-        )
-        raise PriceUnknown(
-            f"no price is known for {self.name!r} of {self.provider} at {instant_text(instant)}; "
-            f"cards begin on {known}; an earlier one can be added in a price table of your own",
-            provider=self.provider,
-            model=self.name,
-            at=instant,
-            nearest=(),
-        )
 
 
 class Catalog:
@@ -74,7 +40,7 @@ class Catalog:
         self._layers = tuple(layers)
         self._timelines: dict[tuple[str, str | None], Timeline] = {}
         self._facts: dict[tuple[str, str | None], ModelFacts] = {}
-        self._unknown: dict[tuple[str, str | None], PriceUnknown] = {}
+        self._search = Search(self._layers)
         self._planned: dict[tuple[int, str], PlannedCard] = {}
 
     @staticmethod
@@ -120,17 +86,21 @@ class Catalog:
         one, or that of ``at``. Raises PriceUnknown with the nearest known names, and
         CallInvalid for a name that cannot be one.
         """
-        found = self._facts.get((model, provider)) if at is None else None
+        if at is not None:
+            return self._resolved(model, provider, instant_from(at, name="at"))
+        try:
+            found = self._facts.get((model, provider))
+        except TypeError:
+            found = None  # as in `timeline`
         if found is None:
-            found = self._resolved(model, provider, at)
-            if at is None:
-                if len(self._facts) >= _MOST_NAMES:
-                    self._facts.clear()
-                self._facts[model, provider] = found
+            found = self._resolved(model, provider, None)
+            if len(self._facts) >= MOST_NAMES:
+                self._facts.clear()
+            self._facts[model, provider] = found
         return found
 
     def _resolved(self, model: str, provider: str | None, at: datetime | None) -> ModelFacts:
-        name, hits = self._hits(model, provider)
+        name, hits = self._search.hits(model, provider)
         table = hits[0]
         target = _target(table, name, at)
         facts = table.facts(target)
@@ -151,7 +121,7 @@ class Catalog:
 
     def models(self, provider: str | None = None) -> tuple[ModelFacts, ...]:
         """Return the facts of all models, or of one provider's."""
-        chosen = self.providers if provider is None else (self._provider(provider, ""),)
+        chosen = self.providers if provider is None else (self._search.provider(provider, ""),)
         found: dict[tuple[str, str], ModelFacts] = {}
         for layer in self._layers:
             for name in (name for name in chosen if name in layer.providers):
@@ -162,48 +132,18 @@ class Catalog:
 
     def timeline(self, model: str, provider: str | None = None) -> Timeline:
         """Return what a name costs over time; the one look-up on the path of every price."""
-        found = self._timelines.get((model, provider))
+        try:
+            found = self._timelines.get((model, provider))
+        except TypeError:
+            # A list or a dictionary in place of a name; the search refuses it with its reason.
+            found = None
         if found is None:
-            found = self._timeline(model, provider)
-            if len(self._timelines) >= _MOST_NAMES:
+            name, tables = self._search.hits(model, provider)
+            found = timeline_of(name, tables, self._plan)
+            if len(self._timelines) >= MOST_NAMES:
                 self._timelines.clear()
             self._timelines[model, provider] = found
         return found
-
-    def _timeline(self, model: str, provider: str | None) -> Timeline:
-        name, hits = self._hits(model, provider)
-        spans = list(self._spans(hits[-1], name))
-        for table in reversed(hits[:-1]):
-            spans = _laid_over(list(self._spans(table, name)), spans)
-        starts: list[datetime] = []
-        cards: list[PlannedCard | None] = []
-        for index, (start, end, card) in enumerate(spans):
-            starts.append(start)
-            cards.append(card)
-            following = spans[index + 1][0] if index + 1 < len(spans) else None
-            if end is not None and end != following:
-                starts.append(end)
-                cards.append(None)
-        return Timeline(name, hits[0].provider, tuple(starts), tuple(cards))
-
-    def _spans(self, table: ProviderTable, name: str) -> Iterator[_Span]:
-        if name in table.names:
-            yield from self._model_spans(table, table.names[name], None, None)
-            return
-        targets = table.moving[name]
-        for index, target in enumerate(targets):
-            until = instant_of(targets[index + 1]["effective_from"]) if index + 1 < len(targets) else None
-            yield from self._model_spans(table, target["model"], instant_of(target["effective_from"]), until)
-
-    def _model_spans(
-        self, table: ProviderTable, model: str, since: datetime | None, until: datetime | None
-    ) -> Iterator[_Span]:
-        for card in table.cards(model):
-            start = card.effective_from if since is None else max(card.effective_from, since)
-            ends = [end for end in (card.effective_until, until) if end is not None]
-            end = min(ends) if ends else None
-            if end is None or start < end:
-                yield start, end, self._plan(card, table)
 
     def _plan(self, card: RateCard, table: ProviderTable) -> PlannedCard:
         key = (id(table), card.card_id)
@@ -211,97 +151,6 @@ class Catalog:
         if found is None:
             found = self._planned.setdefault(key, PlannedCard(card, table))
         return found
-
-    def _hits(self, model: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]]:
-        """Return the name as the tables write it, and the tables of one provider that have it, top first."""
-        asked = (model, provider)
-        before = self._unknown.get(asked)
-        if before is not None:
-            # A new one each time: an exception that is raised twice drags its old traceback along.
-            raise PriceUnknown(before.message, **before.values)
-        name = plain_name(model, path="model")
-        known = None if provider is None else self._provider(provider, name)
-        found = self._search(name, known)
-        if found is None and "/" in name:
-            head, _, tail = name.partition("/")
-            owner = self._owner(head)
-            if owner is not None and known in {None, owner}:
-                found = self._search(tail, owner)
-        if found is None:
-            self._refuse(asked, name, known)
-        return found
-
-    def _search(self, name: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
-        for form in forms(name):
-            tables = [
-                layer.table(owner)
-                for layer in self._layers
-                for owner in layer.lookup(form.name)
-                if provider in {None, owner}
-            ]
-            if form.dated:
-                tables = [table for table in tables if _takes_dates(table, form.name)]
-            owners = {table.provider for table in tables}
-            if len(owners) > 1:
-                owners = {table.provider for table in tables if form.name.startswith(table.families)} or owners
-            if len(owners) > 1:
-                self._refuse_ambiguous(form.name, owners)
-            if owners:
-                return form.name, tuple(table for table in tables if table.provider in owners)
-        return None
-
-    def _owner(self, name: str) -> str | None:
-        for layer in self._layers:
-            owner = layer.providers_by_name.get(name)
-            if owner is not None:
-                return owner
-        return None
-
-    def _provider(self, provider: str, model: str) -> str:
-        name = plain_name(provider, path="provider")
-        owner = self._owner(name)
-        if owner is None:
-            known = self.providers
-            raise PriceUnknown(
-                f"no prices for provider {provider!r}; known: {', '.join(known)}; "
-                f"a provider of your own can be added in a price table",
-                provider=provider,
-                model=model,
-                at=None,
-                nearest=tuple(get_close_matches(name, known, n=1)),
-            )
-        return owner
-
-    def _refuse(self, asked: tuple[str, str | None], name: str, provider: str | None) -> NoReturn:
-        known = sorted({known for layer in self._layers for known in layer.names(provider)})
-        nearest = tuple(get_close_matches(name, known, n=3, cutoff=0.6))
-        hint = f"; the nearest known: {', '.join(nearest)}" if nearest else ""
-        where = f" of {provider}" if provider else ""
-        error = PriceUnknown(
-            f"no price is known for model {name!r}{where}{hint}; a model of your own can be added in a price table",
-            provider=provider,
-            model=name,
-            at=None,
-            nearest=nearest,
-        )
-        if len(self._unknown) >= _MOST_NAMES:
-            self._unknown.clear()
-        self._unknown[asked] = error
-        raise error
-
-    def _refuse_ambiguous(self, name: str, owners: set[str]) -> NoReturn:
-        listed = ", ".join(sorted(owners))
-        raise PriceUnknown(
-            f"model {name!r} is sold by {listed} at their own prices; say which with provider=",
-            provider=None,
-            model=name,
-            at=None,
-            nearest=tuple(f"{owner}/{name}" for owner in sorted(owners)),
-        )
-
-
-def _takes_dates(table: ProviderTable, name: str) -> bool:
-    return name in table.names and table.takes_dates(table.names[name])
 
 
 def _target(table: ProviderTable, name: str, at: datetime | None) -> str:
@@ -312,15 +161,3 @@ def _target(table: ProviderTable, name: str, at: datetime | None) -> str:
         if at is None or instant_of(target["effective_from"]) <= at:
             return str(target["model"])
     return str(targets[0]["model"])
-
-
-def _laid_over(top: list[_Span], below: list[_Span]) -> list[_Span]:
-    """Put one table's spans over another's: the top wins where it has a card, the rest shows through."""
-    far = datetime.max.replace(tzinfo=UTC)
-    edges = sorted({edge for start, end, _ in (*top, *below) for edge in (start, end or far)})
-    merged: list[_Span] = []
-    for start, end in pairwise(edges):
-        cards = [card for spans in (top, below) for begin, until, card in spans if begin <= start < (until or far)]
-        if cards:
-            merged.append((start, None if end == far else end, cards[0]))
-    return merged
