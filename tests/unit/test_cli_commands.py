@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,6 +170,13 @@ def test_budgets_are_set_listed_and_shown(ledger: str) -> None:
     assert "daily" in shown("budget", "list", "--ledger", ledger)
 
 
+def test_an_amount_that_does_not_fit_exits_with_3(ledger: str) -> None:
+    shown("budget", "set", "daily", "0.5", "--ledger", ledger)
+    assert shown("budget", "check", "daily", "0.5", "--ledger", ledger).startswith("It fits: $0.500000")
+    assert shown("budget", "check", "daily", "0.500001", "--ledger", ledger, code=3).startswith("It does not fit")
+    assert parsed("budget", "check", "daily", "1", "--ledger", ledger, code=3)["allowed"] is False
+
+
 def test_holds_are_listed_and_released(ledger: str) -> None:
     with Engine.open(ledger) as engine:
         engine.set_budget(Budget(name="daily", limit_usd=1))
@@ -184,6 +192,23 @@ def test_verify_is_clean_and_gives_a_head_to_keep(ledger: str) -> None:
     found = parsed("verify", "--ledger", ledger)
     assert (found["ok"], found["entries"]) == (True, 4)
     assert shown("verify", "--ledger", ledger, "--expect", found["head"]).startswith("Clean: 4 entries")
+
+
+def test_verify_finds_an_edited_entry_and_exits_with_1(ledger: str) -> None:
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("UPDATE entry SET amount_pico = 1 WHERE sequence = 2")
+    connection.close()
+    assert shown("verify", "--ledger", ledger, code=1).startswith("NOT clean")
+    found = parsed("verify", "--ledger", ledger, code=1)
+    assert (found["ok"], bool(found["problems"])) == (False, True)
+    assert "verify" in {check["name"] for check in parsed("doctor", "--ledger", ledger, code=1)["checks"]}
+
+
+def test_a_ledger_from_the_future_is_left_as_it_is(ledger: str) -> None:
+    connection = sqlite3.connect(ledger)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    assert parsed("report", "--ledger", ledger, code=1)["error"] == "ledger_version_unsupported"
 
 
 def test_import_books_each_call_once(ledger: str) -> None:

@@ -41,8 +41,10 @@ def test_no_color_takes_colours_away_even_where_they_are_forced() -> None:
     assert not any(f"\x1b[{code}m" in plain for code in (31, 32, 33))
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    shell = f"{sys.executable} -m tokencalc prices list | head -n 1; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("command", ["prices list", "prices list --json", "prices show gpt-4o", "demo"])
+def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = f"{sys.executable} -m tokencalc {command} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)  # noqa: S607  # bash by PATH
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""

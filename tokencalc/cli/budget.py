@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.budgets.budget import POLICIES, Budget
-from tokencalc.cli.exits import OK
+from tokencalc.cli.exits import OK, REFUSED
 from tokencalc.cli.options import (
     Instant,
     Pair,
@@ -23,6 +23,8 @@ from tokencalc.errors import BudgetInvalid
 from tokencalc.periods import PERIOD_KINDS
 from tokencalc.reports.document import alerts_passed, budget_document
 from tokencalc.reports.shares import percent_text, share_of
+from tokencalc.tool_answers import budget_answer
+from tokencalc.tool_arguments import read_arguments
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,6 +128,29 @@ def show_budget(*, name: str, value: str | None, at: datetime | None, ledger: st
         status = engine.budget_status(name, value, at=at)
     _answer(status, as_json=as_json)
     return OK
+
+
+@budget.command("check", epilog=examples("tokencalc budget check daily 0.25 && ./run-the-agent"))
+@click.argument("name")
+@click.argument("amount_usd")
+@click.argument("value", required=False)
+@ledger_option
+@json_option
+def check_budget(*, name: str, amount_usd: str, value: str | None, ledger: str | None, as_json: bool) -> int:
+    """Would AMOUNT_USD dollars still fit in the budget NAME? Exits with 3 where not, whatever its policy.
+
+    Sets nothing aside: only a reserve makes sure that it still fits a moment later.
+    """
+    asked = read_arguments("check_budget", {"name": name, "amount_usd": amount_usd, "scope_value": value})
+    with open_ledger(ledger) as engine:
+        answer = budget_answer(engine, asked)
+    fits = answer["budgets"][0]["fits"]
+    if as_json:
+        put_json(answer)
+    else:
+        left = dollars(answer["available_usd"])
+        put(f"{'It fits' if fits else 'It does not fit'}: {dollars(asked['amount_usd'])} of {left} left in {name}.")
+    return OK if fits else REFUSED
 
 
 def _percents(text: str) -> tuple[int, ...]:

@@ -53,6 +53,8 @@ def _show_import(imported: Imported) -> None:
     summary = imported.summary
     read = f"{counted(summary.calls, 'call')} in {counted(summary.files, 'file')}"
     put(f"{read}, {number(imported.new)} new in this ledger.")
+    if imported.changed:
+        put(f"{counted(imported.changed, 'call')} had other figures in an earlier run, which were kept.")
     if skipped_text(summary):
         put(f"Left out: {skipped_text(summary)}.")
 

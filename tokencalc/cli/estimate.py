@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +9,13 @@ import click
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine
 from tokencalc.cli.output import dollars, number, put, put_json, table
-from tokencalc.errors import TextInvalid
+from tokencalc.cli.reading import read_text
 from tokencalc.tool_answers import estimate_answer
 from tokencalc.tool_arguments import read_arguments
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-_MAX_BYTES = 512 * 1024 * 1024
+    from pathlib import Path
 
 
 @click.command(
@@ -67,31 +64,6 @@ def estimate(  # noqa: PLR0913  # one argument for each option
     else:
         _show(answer)
     return OK
-
-
-def read_text(text: str | None, file: str | None) -> str:
-    """Return the text from the argument, a file or stdin; TextInvalid where it is not UTF-8 text."""
-    if text is not None and file is not None:
-        raise TextInvalid("text: give either TEXT or --file, not both", path="text", found=file)
-    if text is not None and text != "-":
-        return text
-    if file is None and text is None and sys.stdin.isatty():
-        raise TextInvalid("text: give TEXT, --file FILE, or pipe it in", path="text", found=None)
-    name = "stdin" if file in (None, "-") else str(file)
-    try:
-        if name == "stdin":
-            raw = sys.stdin.buffer.read(_MAX_BYTES + 1)
-        else:
-            with Path(name).open("rb") as stream:
-                raw = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise TextInvalid(f"{name}: {error.strerror}", path="file", found=name) from error
-    if len(raw) > _MAX_BYTES:
-        raise TextInvalid(f"{name}: expected at most {_MAX_BYTES} bytes", path="file", found=len(raw))
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TextInvalid(f"{name}: expected UTF-8 text; byte {error.start} is not", path="file", found=name) from error
 
 
 def _show(answer: dict[str, Any]) -> None:

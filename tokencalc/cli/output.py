@@ -48,7 +48,16 @@ def put(text: str = "", *, style: str = "") -> None:
         line, screen.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     for part in wrapped or [""]:
-        screen.print(Text(part, style=style), soft_wrap=True)
+        _write(screen, Text(part, style=style))
+
+
+def _write(screen: Console, what: Text | Table) -> None:
+    # Drawn first and written by ourselves: rich would end the program with 1 where a reader has gone away,
+    # and pads each line of a table to its end, which only makes trouble when it is copied.
+    with screen.capture() as drawn:
+        screen.print(what, soft_wrap=isinstance(what, Text))
+    for line in drawn.get().splitlines():
+        sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def put_json(payload: object) -> None:
@@ -130,11 +139,7 @@ def table(
     if last:
         made.add_section()
         made.add_row(*(Text(last[place]) for place in shown), style="bold")
-    with screen.capture() as drawn:
-        screen.print(made)
-    for line in drawn.get().splitlines():
-        # Without the cells' padding at the end, which only makes trouble when it is copied.
-        sys.stdout.write(f"{line.rstrip()}\n")
+    _write(screen, made)
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[int]) -> list[int]:
@@ -161,4 +166,4 @@ def put_bar(share: Decimal, *, marks: Sequence[int] = ()) -> None:
     line = Text(f"[{''.join(cells)}] {percent} %", style=colour)
     if inside:
         line.append(f"   | alerts at {', '.join(str(mark) for mark in marks)} %", style="dim")
-    console().print(line, soft_wrap=True)
+    _write(console(), line)

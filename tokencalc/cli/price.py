@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokencalc.cli.estimate import read_text
 from tokencalc.cli.exits import OK, UNPRICED
 from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine
 from tokencalc.cli.output import dollars, number, put, put_json, rate_text, say, table
+from tokencalc.cli.reading import read_text
 from tokencalc.errors import CallInvalid, UsageInvalid
 from tokencalc.money import decimal_text
 from tokencalc.providers.registry import read_usage
