@@ -219,7 +219,7 @@ class Verbs:
             tags=about.tags,
             budgets=_budget_names(arguments.get("budget")),
             run=self.settings.run or "",
-            requested_model=name if name != priced.model else None,
+            requested_model=priced.requested if priced.requested != priced.model else None,
             source=None if source is None else label_from(source, name="source"),
             notes=priced.notes,
             idempotency_key=arguments.get("idempotency_key"),
@@ -234,17 +234,15 @@ class Verbs:
         at: datetime,
         context: Mapping[str, str] | None,
     ) -> _Priced:
+        requested, sold_by, notes = self._names(model, provider)
+        if usage is None:
+            return _Priced(None, requested, sold_by, notes or ("only the caller's cost is known",), requested)
         try:
-            facts = self.catalog.resolve(model, provider=provider)
-            if usage is None:
-                return _Priced(None, facts.model, facts.provider, ("only the caller's cost is known",))
             cost = evaluate(self.catalog, usage, model=model, provider=provider, at=at, context=context)
         except PriceUnknown as unknown:
-            if provider is not None:
-                label_from(provider, name="provider")
-            served = usage.model if usage is not None and usage.model else model
-            return _Priced(None, served, provider or unknown.provider or "", (unknown.message,))
-        return _Priced(cost, cost.model, cost.provider, cost.notes)
+            served = requested if usage.model is None else usage.model
+            return _Priced(None, served, sold_by, (unknown.message,), requested)
+        return _Priced(cost, cost.model, cost.provider, cost.notes, requested)
 
     def _reserve_request(self, arguments: Mapping[str, Any]) -> holds.ReserveRequest:
         about = _attribution(arguments, inherit=True)
@@ -261,7 +259,7 @@ class Verbs:
             model, provider = found.model, found.provider
         else:
             amount_pico = expected_pico = _amount_pico(amount, "amount_usd")
-            model, provider, notes = self._names(arguments)
+            model, provider, notes = self._names(arguments["model"], arguments.get("provider"))
         if amount_pico > MAX_PICO:
             raise CallInvalid(
                 f"the worst case of {amount_pico} pico-dollars is more than a ledger can hold", path="amount_usd",
@@ -280,13 +278,15 @@ class Verbs:
             idempotency_key=key,
         )
 
-    def _names(self, arguments: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-        model, provider = arguments["model"], arguments.get("provider")
+    def _names(self, model: str, provider: str | None) -> tuple[str, str, tuple[str, ...]]:
+        """Return the model's and the provider's own names, with a note where no card knows them."""
         label_from(model, name="model")
+        if provider is not None:
+            label_from(provider, name="provider")
         try:
             facts = self.catalog.resolve(model, provider=provider)
         except PriceUnknown as unknown:
-            return model, provider or "", (unknown.message,)
+            return model, provider or unknown.provider or "", (unknown.message,)
         return facts.model, facts.provider, ()
 
     def _sells(self, provider: str | None, model: str) -> bool:
@@ -303,6 +303,7 @@ class _Priced:
     model: str
     provider: str
     notes: tuple[str, ...]
+    requested: str
 
 
 def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.events import EntryBooked
+from tokencalc.ledger.records import as_requested
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ def book(
     counted = within_range(draft)
     is_beyond = counted is not draft
     draft = _with_known_budgets(transaction, counted)
-    call = Call(dimension=draft.dimension, tags=draft.tags, run=draft.run, budgets=draft.budgets, at_us=draft.at_us)
+    call = Call(
+        dimension=as_requested(draft.dimension, draft.requested_model),
+        tags=draft.tags,
+        run=draft.run,
+        budgets=draft.budgets,
+        at_us=draft.at_us,
+    )
     covering = covers(transaction, call)
     entry = transaction.append(draft)
     amount = draft.amount_pico or 0

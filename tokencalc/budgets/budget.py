@@ -3,6 +3,8 @@
 ``hard`` refuses a reserve that would pass the limit; ``soft`` admits and marks
 it; ``observe`` counts only. A scope names whom it covers; ``{"user_id": "*"}``
 makes one budget for each user, and a call that names no user is not in it.
+``model`` is the one that was asked for, not the dated one that served: a reserve
+knows no other, and hold and charge must meet in one budget.
 """
 
 from __future__ import annotations
@@ -166,7 +168,7 @@ class Rules:
 def rules_from(definition: str) -> Rules:
     """Read a stored definition once."""
     budget = budget_from(json.loads(definition))
-    details = budget.period == "run" or any(key.startswith("tag:") for key in budget.scope)
+    details = budget.period == "run" or any(key == "model" or key.startswith("tag:") for key in budget.scope)
     return Rules(
         budget=budget,
         limit_pico=budget.limit_pico,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokencalc.clock import instant_from_micros, instant_text
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.chain import entry_digest, head_text
-from tokencalc.ledger.records import Dimension, entry_id
+from tokencalc.ledger.records import Dimension, as_requested, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 
@@ -190,7 +190,7 @@ def _head_from(expect: str) -> tuple[int, str]:
 def _audited(row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
     said = _detail(row)
     return AuditedEntry(
-        dimension=dimension,
+        dimension=as_requested(dimension, said.get("requested_model")),
         tags=said.get("tags", {}),
         run=said.get("run", ""),
         budgets=tuple(said.get("budgets", ())),

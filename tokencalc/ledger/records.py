@@ -6,7 +6,7 @@ missing amount is None (unpriced), never 0. Instants are aware UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from tokencalc.money import usd_from_pico
@@ -41,6 +41,11 @@ class Dimension:
     api_key_id: str = ""
     operation: str = ""
     notional: bool = False
+
+
+def as_requested(dimension: Dimension, requested_model: str | None) -> Dimension:
+    """Return the dimension that budgets see: by the model that was asked for, which is all that a reserve knows."""
+    return dimension if requested_model is None else replace(dimension, model=requested_model)
 
 
 DIMENSION_KEYS = ("provider", "model", "agent_id", "user_id", "project", "api_key_id", "operation")

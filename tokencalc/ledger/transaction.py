@@ -16,6 +16,7 @@ from tokencalc.ledger import statements
 from tokencalc.ledger.book import CACHE_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, lines_text, usage_text
+from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
@@ -129,7 +130,7 @@ class SqliteTransaction(CachedBook):
         for dimension_id, pico, micro, unpriced, detail in rows.fetchall():
             said = json.loads(detail) if detail else {}
             yield BookedAmount(
-                dimension=self._dimension(dimension_id),
+                dimension=as_requested(self._dimension(dimension_id), said.get("requested_model")),
                 tags=said.get("tags", {}),
                 budgets=tuple(said.get("budgets", ())),
                 run=said.get("run", ""),
