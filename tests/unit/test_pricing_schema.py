@@ -91,6 +91,8 @@ FAULTS = [
         '[[alias]]\nname = "r"\ntarget = [{ model = "rokcet-1", effective_from = 2026-01-01 }]\n[[model]]',
         r"did you mean 'rocket-1'",
     ),
+    ('"2" }', '"2" }\nnote = 5', r"card\[0\]\.note: 5 expected text"),
+    ('provider = "acme"', 'provider = "acme"\nschema = 2', r"schema: 2 expected 1; a newer tokencalc wrote this table"),
     ("[[model]]", "[[model]", r"is not valid TOML"),
 ]  # fmt: skip
 

@@ -68,6 +68,9 @@ class TableChecker:
         self._names(raw.get("aliases", []), "aliases")
         self._names(raw.get("families", []), "families")
         self._texts(raw.get("sources", {}), "sources")
+        self._notes(raw, "", ("name", "note"))
+        if raw.get("schema", 1) != 1:
+            self._refuse("schema", raw["schema"], "expected 1; a newer tokencalc wrote this table")
         self._standard(raw.get("standard", {}))
         self._means(raw.get("means", {}))
         self._priced_as(raw.get("priced_as", {}), "priced_as")
@@ -82,6 +85,7 @@ class TableChecker:
         path = f"model {self._name(model['id'], f'{path}.id')!r}"
         for name in (model["id"], *self._names(model.get("aliases", []), f"{path}.aliases")):
             self._claim(name, path, taken)
+        self._notes(model, path, ("note",))
         for key in ("dated", "encoding_verified"):
             self._flag(model.get(key, False), f"{path}.{key}")
         for key in ("context_window_tokens", "output_limit_tokens"):
@@ -89,9 +93,7 @@ class TableChecker:
         self._one_of(model.get("mode", "text"), _MODES, f"{path}.mode")
         self._one_of(model.get("tokenizer", "openai"), _TOKENIZERS, f"{path}.tokenizer")
         self._one_of(model.get("encoding", "o200k_base"), _ENCODINGS, f"{path}.encoding")
-        cards = self._list(model["card"], f"{path}.card")
-        if not cards:
-            self._refuse(f"{path}.card", cards, "expected at least one card")
+        cards = self._some(model["card"], f"{path}.card")
         spans = [self._card(card, f"{path}.card[{index}]") for index, card in enumerate(cards)]
         self._no_overlap(spans, f"{path}.card")
 
@@ -105,6 +107,7 @@ class TableChecker:
         self._tiers(card.get("tiers", []), f"{path}.tiers", rates)
         self._priced_as(card.get("priced_as", {}), f"{path}.priced_as")
         self._sources(card.get("source", []), f"{path}.source")
+        self._notes(card, path, ("note", "differs_because"))
         if "checked_on" in card:
             self._instant(card["checked_on"], f"{path}.checked_on")
         multipliers = self._list(card.get("multipliers", []), f"{path}.multipliers")
@@ -164,7 +167,7 @@ class TableChecker:
         ids = {model for model, owner in taken.items() if owner == f"model {model!r}"}
         self._claim(name, f"alias {name!r}", taken)
         starts = []
-        for index, item in enumerate(self._list(alias["target"], f"{path}.target")):
+        for index, item in enumerate(self._some(alias["target"], f"{path}.target")):
             target = self._keys(item, _TARGET_KEYS, f"{path}.target[{index}]", required=("model", "effective_from"))
             self._one_of(target["model"], ids, f"{path}.target[{index}].model")
             starts.append((self._instant(target["effective_from"], f"{path}.target[{index}].effective_from"), None))
@@ -265,6 +268,9 @@ class TableChecker:
             if not isinstance(value, str):
                 self._refuse(f"{path}.{key}", value, "expected text")
 
+    def _notes(self, table: dict[str, Any], path: str, keys: tuple[str, ...]) -> None:
+        self._texts({key: table[key] for key in keys if key in table}, path or "table")
+
     def _flag(self, value: object, path: str) -> None:
         if not isinstance(value, bool):
             self._refuse(path, value, "expected true or false")
@@ -289,6 +295,11 @@ class TableChecker:
         if not isinstance(raw, list):
             self._refuse(path, raw, "expected a list")
         return raw
+
+    def _some(self, raw: object, path: str) -> list[Any]:
+        if not self._list(raw, path):
+            self._refuse(path, raw, "expected at least one")
+        return self._list(raw, path)
 
     def _keys(self, raw: object, allowed: set[str], path: str, *, required: tuple[str, ...]) -> dict[str, Any]:
         table = self._dict(raw, path or "table")
