@@ -19,6 +19,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
+from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine
@@ -55,7 +56,7 @@ class TokenCalculatorTool:
 
     def __init__(
         self,
-        engine: Engine | None = None,
+        engine: Engine | AsyncEngine | None = None,
         *,
         ledger: str | Path | None = None,
         bucket: TokenBucket | None = None,
@@ -69,7 +70,7 @@ class TokenCalculatorTool:
         default the settings' requests per minute; a ``breaker`` that is given guards
         all guarded actions together, else each has its own.
         """
-        self._engine = engine
+        self._engine = engine.engine if isinstance(engine, AsyncEngine) else engine
         self._owns_engine = engine is None
         self._ledger = ledger
         self._bucket = bucket

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tokencalc.async_engine import AsyncEngine
 from tokencalc.budgets.budget import Budget
 from tokencalc.clock import ManualClock
+from tokencalc.context import attribution
 from tokencalc.engine import Engine
 from tokencalc.errors import LedgerUnavailable
 from tokencalc.jsontext import to_json
@@ -301,6 +303,18 @@ def test_an_engine_that_was_handed_in_stays_open(engine: Engine, tool: TokenCalc
     good(tool, "track_usage", **CALL)
     tool.close()
     assert engine.report().total.calls == 1
+
+
+def test_an_async_engine_serves_as_well(engine: Engine, clock: ManualClock) -> None:
+    good(TokenCalculatorTool(AsyncEngine(engine), clock=clock), "track_usage", **CALL)
+    assert engine.report().total.calls == 1
+
+
+def test_attribution_reaches_the_entry(tool: TokenCalculatorTool, engine: Engine) -> None:
+    with attribution(project="shop", tags={"team": "search"}):
+        good(tool, "track_usage", **CALL)
+    entry = next(engine.entries())
+    assert (entry.project, dict(entry.tags)) == ("shop", {"team": "search"})
 
 
 def test_a_file_that_is_no_ledger_is_an_answer_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def report(  # noqa: PLR0913  # one argument for each option
     with open_ledger(ledger) as engine:
         answer = report_answer(engine, arguments, now=now)
         if as_markdown:
-            _only_an_interval(arguments)
+            _only_an_interval(arguments, as_json=as_json)
             zone = arguments.get("timezone", engine.settings.timezone)
             summary = summarise(engine, now=now, since=answer["since"], until=answer["until"], timezone=zone)
             click.echo(summary_markdown(summary), nl=False)
@@ -92,7 +92,7 @@ def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return found
 
 
-def _only_an_interval(arguments: Mapping[str, Any]) -> None:
+def _only_an_interval(arguments: Mapping[str, Any], *, as_json: bool) -> None:
     refused = sorted({"group_by", *FILTER_KEYS} & set(arguments))
     if refused:
         raise CallInvalid(
@@ -100,6 +100,8 @@ def _only_an_interval(arguments: Mapping[str, Any]) -> None:
             path="markdown",
             found=refused,
         )
+    if as_json:
+        raise CallInvalid("markdown: give either --markdown or --json, not both", path="markdown", found=True)
 
 
 def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
