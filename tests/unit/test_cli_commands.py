@@ -255,3 +255,12 @@ def test_the_doctor_finds_a_damaged_ledger(tmp_path: Path) -> None:
     (tmp_path / "bad.db").write_text("not a ledger", encoding="utf-8")
     payload = parsed("doctor", "--ledger", "bad.db", code=1)
     assert [check["name"] for check in payload["checks"] if check["state"] == "bad"] == ["ledger"]
+
+
+def test_a_budget_above_its_limit_says_by_what(ledger: str) -> None:
+    shown("budget", "set", "day of the eleventh", "0.004", "--ledger", ledger)
+    with Engine.open(ledger) as engine:
+        engine.record(model="gpt-4o", cost_usd="0.01")
+    text = shown("budget", "status", "day of the eleventh", "--ledger", ledger)
+    assert "above the limit       $0.006000 by record without hold (" in text
+    assert "alerts passed         75 %, 90 %, 100 %" in text

@@ -197,4 +197,5 @@ def show_status(status: BudgetStatus) -> None:
     for name, text in rows:
         put(f"  {name:<21} {text}")
     for item in status.excess:
-        put(f"  above the limit       {dollars(item.amount_usd)} by {item.reason.replace('_', ' ')} ({item.entry_id})")
+        entry = f" ({item.entry_id})" if item.entry_id else ""
+        put(f"  above the limit       {dollars(item.amount_usd)} by {item.reason.replace('_', ' ')}{entry}")
