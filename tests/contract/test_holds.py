@@ -45,8 +45,8 @@ def test_settling_replaces_the_hold_by_the_charge(daily: Engine, clock: ManualCl
     clock.advance(30)
     entry = daily.settle(one, usage=PAYLOAD, tags={"u": "y"})
     assert (Decimal("0.0045"), one.at, one.hold_id) == (entry.amount_usd, entry.at, entry.hold_id)
-    assert {"t": "x", "u": "y"} == dict(entry.tags)
-    assert ("a", "openai", "gpt-4o") == (entry.agent_id, entry.provider, entry.requested_model)
+    assert dict(entry.tags) == {"t": "x", "u": "y"}
+    assert (entry.agent_id, entry.provider, entry.requested_model) == ("a", "openai", "gpt-4o")
     assert usd("0.0045", "0", "0.9955") == figures(daily, "daily")
     (found,) = daily.holds("settled")
     assert entry.entry_id == found.entry_id
@@ -84,7 +84,7 @@ def test_an_actual_above_its_hold_is_booked_and_itemised(daily: Engine) -> None:
 def test_releasing_gives_back_and_again_changes_nothing(daily: Engine) -> None:
     one = hold(daily, "0.6")
     first, again = daily.release(one), daily.release(one.hold_id)
-    assert [("released", False), ("released", True)] == [(each.state, each.replayed) for each in (first, again)]
+    assert [(each.state, each.replayed) for each in (first, again)] == [("released", False), ("released", True)]
     assert usd("0", "0", "1") == figures(daily, "daily")
 
 
@@ -207,12 +207,12 @@ def test_soft_budgets_admit_and_mark_and_observing_ones_count_only(engine: Engin
     engine.set_budget(Budget(name="soft", limit_usd=1, policy="soft"))
     engine.set_budget(Budget(name="seen", limit_usd=1, policy="observe"))
     one, two = hold(engine, "0.8"), hold(engine, "0.5")
-    assert ((), ("soft",)) == (one.over_limit, two.over_limit)
+    assert (one.over_limit, two.over_limit) == ((), ("soft",))
     soft, seen = engine.budget_status("soft"), engine.budget_status("seen")
     assert usd("1.3", "0") == (soft.held_usd, soft.available_usd)
     assert [("soft_reserve", Decimal("0.3"))] == [(item.reason, item.amount_usd) for item in soft.excess]
     assert (Decimal("1.3"), ()) == (seen.held_usd, seen.excess)
-    assert ("soft",) == engine.holds()[0].over_limit
+    assert engine.holds()[0].over_limit == ("soft",)
 
 
 def test_a_named_budget_is_added_to_those_in_scope(engine: Engine) -> None:
@@ -235,7 +235,7 @@ def test_the_tightest_budget_is_named_and_no_budget_is_touched(engine: Engine) -
     engine.set_budget(Budget(name="narrower", limit_usd="0.4", period="total"))
     with pytest.raises(BudgetExceeded, match="raise the limit to go on") as refused:
         hold(engine, 1)
-    assert ("narrower", None) == (refused.value.budget, refused.value.resets_at)
+    assert (refused.value.budget, refused.value.resets_at) == ("narrower", None)
     assert usd("0", "0", "10") == figures(engine, "wide")
     assert engine.holds() == ()
 
@@ -244,7 +244,7 @@ def test_a_hold_of_another_ledger_or_none_is_unknown(engine: Engine) -> None:
     one = hold(engine, 1)
     foreign = "00000000" + one.hold_id[8:]
     for name in (foreign, one.hold_id + "7", "h1", "", one.hold_id.replace("-h", "-e"), 5, None):
-        with pytest.raises(HoldUnknown, match="hold .* (is not of this ledger|does not exist in this ledger)"):
+        with pytest.raises(HoldUnknown, match=r"hold .* (is not of this ledger|does not exist in this ledger)"):
             engine.settle(name, cost_usd=1)  # type: ignore[arg-type]  # what people hand in
         with pytest.raises(HoldUnknown, match="hold"):
             engine.release(name)  # type: ignore[arg-type]
@@ -299,10 +299,10 @@ def test_everything_a_hold_says_is_read_back(book: Book) -> None:
         tags={"team": "x"}, idempotency_key="key-1", context={"processing": "batch"}, lifetime_s=3600,
     )  # fmt: skip
     assert engine.holds() == (one,)
-    assert ("nightly", "key-1", {"processing": "batch"}) == (one.run, one.idempotency_key, dict(one.context))
+    assert (one.run, one.idempotency_key, dict(one.context)) == ("nightly", "key-1", {"processing": "batch"})
     entry = engine.settle(one, cost_usd="0.4")
-    assert ("a", "u", "p", "k", "o") == (
+    assert (
         entry.agent_id, entry.user_id, entry.project, entry.api_key_id, entry.operation,
-    )  # fmt: skip
-    assert ("nightly", "key-1") == (entry.run, entry.idempotency_key)
+    ) == ("a", "u", "p", "k", "o")  # fmt: skip
+    assert (entry.run, entry.idempotency_key) == ("nightly", "key-1")
     assert [entry] == list(engine.entries())

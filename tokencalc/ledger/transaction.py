@@ -20,6 +20,7 @@ from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
+from tokencalc.money import MAX_PICO
 
 if TYPE_CHECKING:
     import sqlite3
@@ -243,8 +244,9 @@ class SqliteTransaction(CachedBook):
     def add_crossing(self, row: PeriodRow, percent: int, at_us: int, *, in_open_period: bool) -> None:
         """Note that a threshold was passed, once for each period and threshold."""
         row.crossed_percents |= {percent}
+        is_open = int(in_open_period)
         self._new_crossings.append(
-            (row.period_id, percent, at_us, self.now_us, row.spent_pico, row.limit_pico, int(in_open_period))
+            (row.period_id, percent, at_us, self.now_us, min(row.spent_pico, MAX_PICO), row.limit_pico, is_open)
         )
 
     def add_excess(
