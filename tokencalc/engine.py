@@ -22,6 +22,7 @@ from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
+from tokencalc.drafts import Drafts
 from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
 from tokencalc.estimation import Estimate, Request, estimate
 from tokencalc.events import Announcer
@@ -61,7 +62,7 @@ class Engine:
         self.catalog = catalog
         self.settings = settings
         self.clock = clock
-        self.verbs = Verbs(catalog, clock, settings, store.chain_id)
+        self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
         self._announcer: Announcer | None = None
         self._swept_s = float("-inf")
 

@@ -12,7 +12,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
-    ("arguments", "estimation", "verbs", "engine", "async_engine"),
+    ("arguments", "estimation", "drafts", "verbs", "engine", "async_engine"),
     ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool"),
     ("cli",),
     ("__init__", "__main__"),
@@ -21,8 +21,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
-    "verbs": frozenset({"arguments", "estimation"}),
-    "engine": frozenset({"arguments", "estimation", "verbs"}),
+    "drafts": frozenset({"estimation"}),
+    "verbs": frozenset({"arguments", "drafts"}),
+    "engine": frozenset({"arguments", "drafts", "estimation", "verbs"}),
     "async_engine": frozenset({"arguments", "engine", "estimation"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports", "tool_arguments"}),

@@ -1,0 +1,284 @@
+"""Reading a verb's arguments into what the ledger books: drafts of entries, requests for holds.
+
+Everything is read, counted and priced here, outside any lock. A charge is never
+refused for a price that is missing, because its money is gone; a hold is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.budgets.holds import ReserveRequest
+from tokencalc.clock import instant_from, micros_from_instant
+from tokencalc.context import Attribution, current_attribution, label_from
+from tokencalc.errors import CallInvalid, PriceUnknown
+from tokencalc.estimation import Request, estimate, worst_case_pico
+from tokencalc.ledger.records import Dimension, EntryDraft
+from tokencalc.money import MAX_PICO, pico_from_usd
+from tokencalc.pricing.evaluate import check_context, evaluate
+from tokencalc.providers.registry import read_usage
+from tokencalc.usage import Usage, whole_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tokencalc.clock import Clock
+    from tokencalc.config import Settings
+    from tokencalc.cost import Cost
+    from tokencalc.ledger.records import Hold
+    from tokencalc.pricing.catalog import Catalog
+
+_LONGEST_LIFETIME_S = 366 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Reads arguments with the prices, the time and the settings of one engine."""
+
+    catalog: Catalog
+    clock: Clock
+    settings: Settings
+
+    def instant(self, at: datetime | str | None) -> datetime:
+        """Return the instant that was given, or now."""
+        return self.clock.now() if at is None else instant_from(at, name="at")
+
+    def charge(self, arguments: Mapping[str, Any], *, inherit: bool = True) -> EntryDraft:
+        """Read and price what is to be booked; a missing price is no error here, because the money is gone."""
+        about = _attribution(arguments, inherit=inherit)
+        at = self.instant(arguments.get("at"))
+        usage = _usage(arguments)
+        model, provider = arguments.get("model"), arguments.get("provider")
+        caller_cost, source = arguments.get("cost_usd"), arguments.get("source")
+        caller_pico = None if caller_cost is None else amount_pico_from(caller_cost, "cost_usd")
+        if usage is None and caller_pico is None:
+            raise CallInvalid(
+                "expected usage, input_tokens and output_tokens, or cost_usd: nothing says what was used",
+                path="usage",
+                found=None,
+            )
+        calls = () if usage is None else usage.calls
+        name = model if model is not None else next((call.model for call in calls if call.model), None)
+        if name is None:
+            raise CallInvalid("model: give the model, the usage does not name it", path="model", found=None)
+        label_from(name, name="model")
+        priced = self._priced(usage, name, provider, at, _context(arguments))
+        draft = EntryDraft(
+            kind="charge",
+            at_us=micros_from_instant(at),
+            dimension=_dimension(about, priced.model, priced.provider, notional=_notional(arguments)),
+            caller_pico=caller_pico,
+            usage=usage,
+            tags=about.tags,
+            budgets=_budget_names(arguments.get("budget")),
+            run=self.settings.run or "",
+            requested_model=priced.requested if priced.requested != priced.model else None,
+            source=None if source is None else label_from(source, name="source"),
+            notes=priced.notes,
+            idempotency_key=arguments.get("idempotency_key"),
+        )
+        return _with_amount(draft, priced.cost)
+
+    def settlement(self, hold: Hold, arguments: Mapping[str, Any]) -> EntryDraft:
+        """Read the charge that ends a hold; what the arguments leave out is taken from the hold."""
+        about = {
+            "model": hold.model,
+            "provider": hold.provider,
+            "at": hold.at,
+            "agent_id": hold.agent_id,
+            "user_id": hold.user_id,
+            "project": hold.project,
+            "api_key_id": hold.api_key_id,
+            "operation": hold.operation,
+        }
+        given = {name: value for name, value in arguments.items() if value is not None}
+        if "model" in given and "provider" not in given and not self._sells(hold.provider, given["model"]):
+            del about["provider"]  # a fallback to another provider: the model's name decides
+        given["context"] = {**hold.context, **_context(given)}
+        return self.charge({**about, **given}, inherit=False)
+
+    def _priced(
+        self,
+        usage: Usage | None,
+        model: str,
+        provider: str | None,
+        at: datetime,
+        context: Mapping[str, str] | None,
+    ) -> _Priced:
+        requested, sold_by, notes = self._names(model, provider)
+        if usage is None:
+            return _Priced(None, requested, sold_by, notes or ("only the caller's cost is known",), requested)
+        try:
+            cost = evaluate(self.catalog, usage, model=model, provider=provider, at=at, context=context)
+        except PriceUnknown as unknown:
+            served = requested if usage.model is None else usage.model
+            return _Priced(None, served, sold_by, (unknown.message,), requested)
+        return _Priced(cost, cost.model, cost.provider, cost.notes, requested)
+
+    def reserve_request(self, arguments: Mapping[str, Any]) -> ReserveRequest:
+        """Read what a reserve asks for; raises PriceUnknown, MetersUnpriced or CallInvalid where it cannot be known."""
+        about = _attribution(arguments, inherit=True)
+        key = arguments.get("idempotency_key")
+        if key is not None:
+            label_from(key, name="idempotency_key")
+        lifetime_s = arguments.get("lifetime_s")
+        amount = arguments.get("amount_usd")
+        context = _context(arguments)
+        if amount is None:
+            found = estimate(self.catalog, _request(arguments), self.clock.now())
+            amount_pico, notes = worst_case_pico(found), found.notes
+            expected_pico = min(found.cost.priced_pico, amount_pico)
+            model, provider = found.model, found.provider
+        else:
+            amount_pico = expected_pico = amount_pico_from(amount, "amount_usd")
+            model, provider, notes = self._names(arguments["model"], arguments.get("provider"))
+        if amount_pico > MAX_PICO:
+            raise CallInvalid(
+                f"the worst case of {amount_pico} pico-dollars is more than a ledger can hold", path="amount_usd",
+                found=amount,
+            )  # fmt: skip
+        return ReserveRequest(
+            amount_pico=amount_pico,
+            expected_pico=expected_pico,
+            dimension=_dimension(about, model, provider, notional=False),
+            lifetime_us=lifetime_us_from(self.settings.hold_lifetime_s if lifetime_s is None else lifetime_s),
+            tags=about.tags,
+            run=self.settings.run or "",
+            budgets=_budget_names(arguments.get("budget")),
+            context=context,
+            notes=notes,
+            idempotency_key=key,
+        )
+
+    def _names(self, model: str, provider: str | None) -> tuple[str, str, tuple[str, ...]]:
+        """Return the model's and the provider's own names, with a note where no card knows them."""
+        label_from(model, name="model")
+        if provider is not None:
+            label_from(provider, name="provider")
+        try:
+            facts = self.catalog.resolve(model, provider=provider)
+        except PriceUnknown as unknown:
+            return model, provider or unknown.provider or "", (unknown.message,)
+        return facts.model, facts.provider, ()
+
+    def _sells(self, provider: str | None, model: str) -> bool:
+        try:
+            self.catalog.resolve(model, provider=provider)
+        except PriceUnknown:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    cost: Cost | None
+    model: str
+    provider: str
+    notes: tuple[str, ...]
+    requested: str
+
+
+def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
+    """Our amount where it is whole, else the caller's, else what could be priced, else none."""
+    if cost is not None and not cost.unpriced:
+        return replace(draft, amount_pico=cost.priced_pico, amount_source="priced", lines=cost.lines)
+    if draft.caller_pico is not None:
+        lines, unpriced = (cost.lines, cost.unpriced) if cost is not None else ((), ())
+        return replace(draft, amount_pico=draft.caller_pico, amount_source="caller", lines=lines, unpriced=unpriced)
+    if cost is not None and cost.lines:
+        return replace(
+            draft, amount_pico=cost.priced_pico, amount_source="priced", lines=cost.lines, unpriced=cost.unpriced
+        )
+    return replace(draft, unpriced=cost.unpriced if cost is not None else ())
+
+
+def _usage(arguments: Mapping[str, Any]) -> Usage | None:
+    usage = arguments.get("usage")
+    counts = {name: arguments[name] for name in _COUNTS if arguments.get(name) is not None}
+    if usage is not None and counts:
+        raise CallInvalid(
+            f"expected usage or counts, found usage and {', '.join(counts)}", path="usage", found=list(counts)
+        )
+    if counts:
+        return Usage(**counts)
+    if usage is None or isinstance(usage, Usage):
+        return usage
+    return read_usage(usage, arguments.get("provider"))
+
+
+def _context(arguments: Mapping[str, Any]) -> dict[str, str]:
+    context = arguments.get("context")
+    if context is None:
+        return {}
+    check_context(context)
+    return dict(context)
+
+
+def _notional(arguments: Mapping[str, Any]) -> bool:
+    notional = arguments.get("notional")
+    if notional is not None and not isinstance(notional, bool):
+        raise CallInvalid(f"notional: expected True or False, found {notional!r:.60}", path="notional", found=notional)
+    return bool(notional)
+
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_LABELS = ("agent_id", "user_id", "project", "api_key_id", "operation")
+
+
+def _attribution(arguments: Mapping[str, Any], *, inherit: bool) -> Attribution:
+    tags = arguments.get("tags")
+    labels: dict[str, Any] = {name: arguments.get(name) for name in _LABELS}
+    own = Attribution(**labels) if tags is None else Attribution(**labels, tags=tags)
+    return own.over(current_attribution()) if inherit else own
+
+
+def _dimension(about: Attribution, model: str, provider: str | None, *, notional: bool) -> Dimension:
+    return Dimension(
+        provider=provider or "",
+        model=model,
+        agent_id=about.agent_id or "",
+        user_id=about.user_id or "",
+        project=about.project or "",
+        api_key_id=about.api_key_id or "",
+        operation=about.operation or "",
+        notional=notional,
+    )
+
+
+def _request(arguments: Mapping[str, Any]) -> Request:
+    names = ("model", "provider", "input_tokens", "text", "messages", "operation_type", "max_output_tokens", "context")
+    given = {name: arguments.get(name) for name in names}
+    return Request(**given, choices=1 if arguments.get("choices") is None else arguments["choices"])  # type: ignore[arg-type]  # checked by estimate
+
+
+def _budget_names(budget: object) -> tuple[str, ...]:
+    if budget is None:
+        return ()
+    names = (budget,) if isinstance(budget, str) else budget
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise CallInvalid(
+            f"budget: expected a budget's name or several, found {budget!r:.60}", path="budget", found=budget
+        )
+    return tuple(dict.fromkeys(label_from(name, name="budget") for name in names))
+
+
+def lifetime_us_from(lifetime_s: object) -> int:
+    """Return a lifetime in microseconds; CallInvalid outside one second to a year."""
+    seconds = whole_count(lifetime_s, path="lifetime_s")
+    if not 0 < seconds <= _LONGEST_LIFETIME_S:
+        raise CallInvalid(
+            f"lifetime_s: expected 1 to {_LONGEST_LIFETIME_S} seconds, found {seconds}",
+            path="lifetime_s",
+            found=seconds,
+        )
+    return seconds * 1_000_000
+
+
+def amount_pico_from(value: object, name: str) -> int:
+    """Return an amount in pico-dollars; CallInvalid below 0 or above what a ledger can hold."""
+    pico = pico_from_usd(value, name=name)
+    if not 0 <= pico <= MAX_PICO:
+        raise CallInvalid(f"{name}: expected 0 to 9223372 dollars, found {value!r:.60}", path=name, found=value)
+    return pico
