@@ -113,7 +113,7 @@ def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
     found = transaction.period(row, value, key)
     if found is not None:
         return found
-    made = _empty_period(row, rules, value, (key, start_us, end_us))
+    made = empty_period(row, rules, value, (key, start_us, end_us))
     transaction.add_period(made)
     set_here = (start_us is None or start_us <= row.set_us) and (end_us is None or row.set_us < end_us)
     # The period in which the budget was set was filled then, for every instance at once.
@@ -124,7 +124,8 @@ def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
     return made
 
 
-def _empty_period(row: BudgetRow, rules: Rules, value: str, bounds: tuple[str, int | None, int | None]) -> PeriodRow:
+def empty_period(row: BudgetRow, rules: Rules, value: str, bounds: tuple[str, int | None, int | None]) -> PeriodRow:
+    """Make a period row that counts nothing yet and is not in the book."""
     key, start_us, end_us = bounds
     return PeriodRow(
         period_id=0,
@@ -147,7 +148,7 @@ def seed_current_period(transaction: Transaction, row: BudgetRow, rules: Rules) 
     def instance(value: str, run: str) -> PeriodRow:
         if (value, run) not in made:
             bounds = period_bounds(kind, timezone, transaction.now_us, run)
-            made[value, run] = _empty_period(row, rules, value, bounds)
+            made[value, run] = empty_period(row, rules, value, bounds)
             transaction.add_period(made[value, run])
         return made[value, run]
 
