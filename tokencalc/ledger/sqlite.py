@@ -9,6 +9,7 @@ would take the parent's write-ahead log away.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
 
 Durability = Literal["full", "normal"]
 _BUSY_TIMEOUT_MS = 30_000
+
+
+class _Batch:
+    """What became of the steps of one transaction, and whether it is on disk."""
+
+    __slots__ = ("is_written", "outcomes")
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.is_written = False
 
 
 class SqliteStore:
@@ -125,14 +136,21 @@ class SqliteStore:
     # batches
 
     def _run_batch(self, steps: Sequence[Step[Any]]) -> list[Outcome]:
-        with self._gate, self._translated():
-            connection = self._open_writing()
-            with self._lock:
-                return self._run_locked(connection, steps)
+        batch = _Batch()
+        try:
+            with self._gate, self._translated():
+                connection = self._open_writing()
+                with self._lock:
+                    self._run_locked(connection, steps, batch)
+        except BaseException as error:  # bulk: what is on disk must not be run again, whoever raised after it
+            if batch.is_written:
+                self._transaction.abandon()
+                raise InterruptedAfterCommit(batch.outcomes, error) from None
+            raise
+        return batch.outcomes
 
-    def _run_locked(self, connection: sqlite3.Connection, steps: Sequence[Step[Any]]) -> list[Outcome]:
+    def _run_locked(self, connection: sqlite3.Connection, steps: Sequence[Step[Any]], batch: _Batch) -> None:
         transaction = self._transaction
-        outcomes: list[Outcome] = []
         if connection.in_transaction:  # an interrupt fell into the handling of another one
             self._roll_back(connection)
         try:
@@ -142,20 +160,20 @@ class SqliteStore:
             transaction.begin(micros_from_instant(self._clock.now()), keys, holds)
             for step in steps:
                 try:
-                    outcomes.append(Outcome(step.run(transaction)))
+                    batch.outcomes.append(Outcome(step.run(transaction)))
                 except TokencalcError as refusal:
-                    outcomes.append(Outcome(error=refusal))
+                    batch.outcomes.append(Outcome(error=refusal))
             transaction.flush()
             connection.execute("COMMIT")
+            batch.is_written = True
         except BaseException as error:  # bulk: a batch is rolled back or known as written, whatever happens
-            if not connection.in_transaction and isinstance(error, KeyboardInterrupt) and len(outcomes) == len(steps):
-                transaction.committed()
-                raise InterruptedAfterCommit(outcomes) from None
+            # A signal's handler may raise anything when COMMIT has returned; SQLite's own errors mean that it has not.
+            is_over = not connection.in_transaction and len(batch.outcomes) == len(steps)
+            batch.is_written = is_over and not isinstance(error, sqlite3.Error)
             self._roll_back(connection)
             raise
         transaction.committed()
         self._events += transaction.events
-        return outcomes
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         self._transaction.abandon()
@@ -270,6 +288,11 @@ class SqliteStore:
             yield
         except sqlite3.Error as error:
             self._raise_ours(error)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise LedgerCorrupt(
+                f"ledger {self.name}: a row cannot be read ({error}); it was left as it is. Restore a backup",
+                ledger=self.name,
+            ) from error
         except OSError as error:
             raise LedgerUnavailable(f"ledger {self.name}: {error.strerror or error}", ledger=self.name) from error
 

@@ -53,10 +53,11 @@ class Outcome:
 class InterruptedAfterCommit(BaseException):  # as KeyboardInterrupt is, so that no handler takes it for an error
     """The leading thread was interrupted when the batch was committed already; carries the outcomes."""
 
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep what the callers are to be told."""
+    def __init__(self, outcomes: Sequence[Outcome], cause: BaseException) -> None:
+        """Keep what the callers are to be told, and what the leading thread is to raise."""
         super().__init__()
         self.outcomes = outcomes
+        self.cause = cause
 
 
 class RunBatch(Protocol):
@@ -114,6 +115,8 @@ class GroupWriter:
         self._leader: Ticket | None = None
         self._last_batch_steps = 0
         self._batch: list[Ticket] = []
+        self._is_running = False
+        self._outcomes: tuple[list[Ticket], Sequence[Outcome]] | None = None
         self._thread: threading.Thread | None = None
         self._leads: SimpleQueue[bool] = SimpleQueue()
 
@@ -216,54 +219,72 @@ class GroupWriter:
 
     def _take(self) -> list[Ticket]:
         with self._mutex:
-            batch: list[Ticket] = []
+            # An interrupt may fall after any call: a ticket is never in neither of the two.
+            self._outcomes, self._is_running, self._batch = None, False, []
+            batch = self._batch
             while self._queue and len(batch) < _BATCH_STEPS:
-                ticket = self._queue.popleft()
+                ticket = self._queue[0]
                 if not ticket.cancelled:
                     batch.append(ticket)
+                self._queue.popleft()
             self._last_batch_steps = len(batch)
-            self._batch = batch
             return batch
 
     def _pass_on(self) -> None:
         """Hand the lead to the longest waiting caller, to the background thread, or to nobody."""
         with self._mutex:
-            left, self._batch = self._batch, []
+            left, self._batch = [ticket for ticket in self._batch if ticket.outcome is None], []
+            if left and not self._is_running:  # interrupted before the batch began: it is still to be done
+                self._queue.extendleft(ticket for ticket in reversed(left) if ticket not in self._queue)
+                left = []
             in_front = next((ticket for ticket in self._queue if not ticket.cancelled), None)
             waiting = next((t for t in self._queue if t.on_outcome is None and not t.cancelled), None)
             self._leader = waiting or in_front
-        for ticket in left:
-            if ticket.outcome is None:  # an interrupt fell between two lines of ours
-                ticket.answer(Outcome(error=_unknown_end()))
+        for ticket in left:  # an interrupt fell between two lines of ours
+            ticket.answer(self._outcome_of(ticket))
         if waiting is not None:
             waiting.wake()
         elif in_front is not None:
             self._lead_in_background()
 
+    def _outcome_of(self, ticket: Ticket) -> Outcome:
+        tickets, outcomes = self._outcomes or ([], [])
+        return outcomes[tickets.index(ticket)] if ticket in tickets else Outcome(error=_unknown_end())
+
     def _answer(self, batch: list[Ticket], own: Ticket | None) -> None:
+        cause: BaseException | None = None
+        steps = [ticket.step for ticket in batch]
         try:
-            outcomes = self._run_batch([ticket.step for ticket in batch])
+            self._is_running = True
+            outcomes: Sequence[Outcome] = self._run_batch(steps)
         except Exception as error:  # noqa: BLE001  # bulk: it was rolled back; each caller gets it as their answer
-            outcomes = [Outcome(error=error)] if len(batch) == 1 else self._one_by_one(batch)
+            outcomes, cause = ([Outcome(error=error)], None) if len(batch) == 1 else self._one_by_one(batch)
         except InterruptedAfterCommit as interrupt:
-            _deliver(batch, interrupt.outcomes)
-            raise KeyboardInterrupt from None
+            outcomes, cause = interrupt.outcomes, interrupt.cause
         except BaseException:  # bulk: an interrupt of the leading thread; the others' steps go back to the queue
             with self._mutex:
                 self._queue.extendleft(ticket for ticket in reversed(batch) if ticket is not own)
                 self._batch = []
             raise
+        self._outcomes = (batch, outcomes)
         _deliver(batch, outcomes)
         self._after_answers()
+        if cause is not None:
+            raise cause
 
-    def _one_by_one(self, batch: list[Ticket]) -> list[Outcome]:
+    def _one_by_one(self, batch: list[Ticket]) -> tuple[list[Outcome], BaseException | None]:
+        """Return each step's outcome, and what interrupted this thread after a commit, if anything did."""
         outcomes: list[Outcome] = []
+        cause: BaseException | None = None
         for ticket in batch:
             try:
                 outcomes += self._run_batch([ticket.step])
+            except InterruptedAfterCommit as interrupt:
+                outcomes += interrupt.outcomes
+                cause = interrupt.cause
             except Exception as error:  # noqa: BLE001  # bulk: the same, for a step alone
                 outcomes.append(Outcome(error=error))
-        return outcomes
+        return outcomes, cause
 
 
 def _unknown_end() -> LedgerUnavailable:
@@ -275,5 +296,12 @@ def _unknown_end() -> LedgerUnavailable:
 
 
 def _deliver(batch: list[Ticket], outcomes: Sequence[Outcome]) -> None:
-    for ticket, outcome in zip(batch, outcomes, strict=True):
-        ticket.answer(outcome)
+    pairs = list(zip(batch, outcomes, strict=True))
+    try:
+        for ticket, outcome in pairs:
+            ticket.answer(outcome)
+    except BaseException:  # bulk: an interrupt of this thread keeps no answer from the others
+        for ticket, outcome in pairs:
+            if ticket.outcome is None:
+                ticket.answer(outcome)
+        raise

@@ -1,0 +1,165 @@
+"""A process of its own over one ledger file: `python -m tests.faults.worker MODE LEDGER [NUMBER]`.
+
+It prints what the ledger acknowledged, one line each and flushed, so that whoever
+kills it knows what must be there afterwards.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from itertools import count
+from typing import TYPE_CHECKING
+
+from tokencalc import Engine
+from tokencalc.config import Settings
+from tokencalc.errors import BudgetExceeded, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODEL = "acme-1"
+
+
+def say(line: str) -> None:
+    """Print one line at once; a single write, so that threads and forks do not mix theirs."""
+    os.write(1, f"{line}\n".encode())
+
+
+def begin() -> None:
+    """Say that this process is ready, and wait for the word to go."""
+    say("ready")
+    sys.stdin.readline()
+
+
+def reserve(engine: Engine, attempts: int) -> None:
+    """Try to hold ten cents so many times, and say how often that was admitted."""
+    begin()
+    admitted = 0
+    for _ in range(attempts):
+        try:
+            engine.reserve(model=MODEL, amount_usd="0.1", user_id="new", agent_id="a")
+        except BudgetExceeded:
+            continue
+        admitted += 1
+    say(str(admitted))
+
+
+def write(engine: Engine, _: int) -> None:
+    """Record, reserve and settle until killed; two threads share the group commits."""
+    threads = [threading.Thread(target=_write_on, args=(engine,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _write_on(engine: Engine) -> None:
+    for number in count():
+        say(engine.record(model=MODEL, cost_usd="0.01", agent_id="a").entry_id)
+        hold = engine.reserve(model=MODEL, amount_usd="0.02", agent_id="a")
+        say(hold.hold_id)
+        if number % 2:
+            say(engine.settle(hold, cost_usd="0.01").entry_id)
+
+
+def fork(engine: Engine, forks: int) -> None:
+    """Fork under load; parent and children all go on writing with the same engine."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=_until, args=(engine, stop)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(forks):
+        child = os.fork()
+        if not child:
+            _in_child(lambda: [_record(engine, f"child {number}") for _ in range(3)])
+        _record(engine, "parent")
+        os.waitpid(child, 0)
+    process = multiprocessing.get_context("fork").Process(target=_record, args=(engine, "process"))
+    process.start()
+    process.join()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    engine.close()
+    say(f"exit={process.exitcode}")
+
+
+def _in_child(work: Callable[[], object]) -> None:
+    try:
+        work()
+    finally:
+        os._exit(0)
+
+
+def _record(engine: Engine, agent: str) -> None:
+    say(engine.record(model=MODEL, cost_usd="0.01", agent_id=agent).entry_id)
+
+
+def _until(engine: Engine, stop: threading.Event) -> None:
+    while not stop.is_set():
+        _record(engine, "thread")
+
+
+def keep(engine: Engine, entries: int) -> None:
+    """Write so many entries, say so, and stay open until told to end; the log is not folded into the file."""
+    for _ in range(entries):
+        _record(engine, "a")
+    begin()
+
+
+def memory(_: Engine, __: int) -> None:
+    """Fork with a ledger in memory: the child is told that it has none, the parent goes on."""
+    engine = Engine.open(":memory:", settings=Settings())
+    engine.record(model=MODEL, cost_usd="0.01")
+    say("parent")
+    child = os.fork()
+    if not child:
+        _in_child(lambda: _refused(engine))
+    os.waitpid(child, 0)
+    engine.record(model=MODEL, cost_usd="0.01")
+    say("parent")
+
+
+def _refused(engine: Engine) -> None:
+    try:
+        engine.record(model=MODEL, cost_usd="0.01")
+    except LedgerUnavailable as error:
+        say(type(error).__name__)
+
+
+def listen(first: Engine, _: int) -> None:
+    """Fork between records: each process's listener hears what its own process booked."""
+    path = str(first.path)
+    first.close()
+    heard = threading.Semaphore(0)
+
+    def tell(event: object) -> None:
+        say(f"{name[0]}-{str(getattr(event, 'entry_id', '')).rpartition('-e')[2]}")
+        heard.release()
+
+    name = ["parent"]
+    engine = Engine.open(path, settings=Settings(), listeners=(tell,))
+
+    def book() -> None:
+        engine.record(model=MODEL, cost_usd="0.01")
+        heard.acquire(timeout=30)
+
+    def in_child() -> None:
+        name[0] = "child"
+        book()
+
+    book()
+    child = os.fork()
+    if not child:
+        _in_child(in_child)
+    os.waitpid(child, 0)
+    book()
+
+
+MODES = {"reserve": reserve, "write": write, "fork": fork, "keep": keep, "memory": memory, "listen": listen}
+
+if __name__ == "__main__":
+    MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))
