@@ -44,8 +44,7 @@ def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(engine: Engine) -> 
     kept = [spend(engine) for _ in range(3)]
     limit_pages(engine, 0)
     with pytest.raises(LedgerUnavailable, match=FULL):
-        for _ in range(500):
-            kept.append(spend(engine))
+        kept.extend(spend(engine) for _ in range(500))
     assert [entry.entry_id for entry in engine.entries()] == kept[::-1]
     assert engine.budget_status("b").spent_usd == len(kept)
     assert engine.verify().problems == ()
@@ -69,8 +68,7 @@ def test_threads_on_a_full_disk_each_get_their_own_answer(engine: Engine) -> Non
         try:
             return spend(engine)
         except LedgerUnavailable as full:
-            assert FULL in str(full)
-            return None
+            return None if FULL in str(full) else str(full)
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(attempt, range(400)))

@@ -65,8 +65,7 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(ledger: Path) -> None
     with open_engine(ledger) as engine:
         engine.set_budget(Budget(name="all", limit_usd=9000, period="total"))
         with workers("write", ledger, 0, 3) as running:
-            for worker in running:
-                acknowledged.append(line_of(worker))
+            acknowledged += [line_of(worker) for worker in running]
             for _ in range(16):
                 victim = running.pop(moments.randrange(len(running)))
                 acknowledged += [line_of(victim) for _ in range(moments.randrange(60))]

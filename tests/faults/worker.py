@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def fork(engine: Engine, forks: int) -> None:
     for number in range(forks):
         child = os.fork()
         if not child:
-            _in_child(lambda: [_record(engine, f"child {number}") for _ in range(3)])
+            _in_child(partial(_record_thrice, engine, f"child {number}"))
         _record(engine, "parent")
         os.waitpid(child, 0)
     process = multiprocessing.get_context("fork").Process(target=_record, args=(engine, "process"))
@@ -96,6 +97,11 @@ def _in_child(work: Callable[[], object]) -> None:
 
 def _record(engine: Engine, agent: str) -> None:
     say(engine.record(model=MODEL, cost_usd="0.01", agent_id=agent).entry_id)
+
+
+def _record_thrice(engine: Engine, agent: str) -> None:
+    for _ in range(3):
+        _record(engine, agent)
 
 
 def _until(engine: Engine, stop: threading.Event) -> None:
