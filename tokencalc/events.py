@@ -8,7 +8,6 @@ ledger, because events only report what was written.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
-
-_log = logging.getLogger("tokencalc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,5 +143,9 @@ class Announcer:
                     listener(event)
                 except Exception:  # noqa: BLE001  # bulk: a listener is somebody else's code and must not stop the others
                     if index not in self._broken:
+                        import logging  # noqa: PLC0415  # 4 ms of every first price, for what hardly ever happens
+
                         self._broken.add(index)
-                        _log.exception("a listener of tokencalc raised on %s; told once", type(event).__name__)
+                        logging.getLogger("tokencalc").exception(
+                            "a listener of tokencalc raised on %s; told once", type(event).__name__
+                        )
