@@ -153,6 +153,16 @@ def test_entries_of_the_future_count_in_their_own_period(engine: Engine, clock: 
     assert usd("4", "0", "6") == figures(engine, "b")
 
 
+def test_entries_of_the_future_count_for_each_value_of_a_star(engine: Engine, clock: ManualClock) -> None:
+    spend(engine, 3, at="2026-11-22T12:00:00Z", user_id="u")
+    engine.set_budget(Budget(name="users", limit_usd=10, scope={"user_id": "*"}))
+    clock.advance(2 * 86_400)
+    assert figures(engine, "users", "u") == usd("3", "0", "7")
+    assert figures(engine, "users", "nobody") == usd("0", "0", "10")
+    hold(engine, 1, user_id="u")
+    assert figures(engine, "users", "u") == usd("3", "1", "6")
+
+
 def test_a_run_budget_counts_each_run_by_itself_from_its_beginning(book: Book) -> None:
     first, second, none = book.open(run="one"), book.open(run="two"), book.open()
     if book.place == ":memory:":

@@ -115,13 +115,18 @@ def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
         return found
     made = empty_period(row, rules, value, (key, start_us, end_us))
     transaction.add_period(made)
-    set_here = (start_us is None or start_us <= row.set_us) and (end_us is None or row.set_us < end_us)
-    # The period in which the budget was set was filled then, for every instance at once.
-    if not set_here and (start_us is None or start_us <= row.entries_until_us):
+    if may_hold_older(row, start_us, end_us):
         fill_periods(transaction, row, rules, {(value, _run_of(rules, run)): made}, (start_us, end_us))
         note_excess(transaction, rules, made, 0, "limit_lowered", at_us, None)
         note_crossings(transaction, rules, made, at_us)
     return made
+
+
+def may_hold_older(row: BudgetRow, start_us: int | None, end_us: int | None) -> bool:
+    """Whether a period's row, when it is made, has to be filled with what was booked before the budget was set."""
+    set_here = (start_us is None or start_us <= row.set_us) and (end_us is None or row.set_us < end_us)
+    # The period in which the budget was set was filled then, for every instance at once.
+    return not set_here and (start_us is None or start_us <= row.entries_until_us)
 
 
 def empty_period(row: BudgetRow, rules: Rules, value: str, bounds: tuple[str, int | None, int | None]) -> PeriodRow:

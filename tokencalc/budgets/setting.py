@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.budget import budget_definition, rules_from
-from tokencalc.budgets.covering import empty_period, period_bounds, period_row, seed_current_period
+from tokencalc.budgets.covering import empty_period, may_hold_older, period_bounds, period_row, seed_current_period
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetUnknown, CallInvalid
@@ -153,9 +153,7 @@ def status(
 def _instance(transaction: Transaction, row: BudgetRow, rules: Rules, value: str, when: tuple[int, str]) -> PeriodRow:
     """Return one instance's row; asking about a value that nobody has used yet writes nothing."""
     bounds = period_bounds(rules.budget.period, rules.budget.timezone, *when)
-    end_us = bounds[2]
-    is_older_than_budget = end_us is not None and end_us <= row.set_us
-    if "*" in rules.budget.scope.values() and not is_older_than_budget:
+    if "*" in rules.budget.scope.values() and not may_hold_older(row, bounds[1], bounds[2]):
         return transaction.period(row, value, bounds[0]) or empty_period(row, rules, value, bounds)
     return period_row(transaction, row, rules, value, *when)
 
