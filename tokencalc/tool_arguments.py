@@ -1,248 +1,298 @@
-"""The actions of the tool and their arguments: names, kinds, and strict readers.
+"""The actions of the tool as pydantic models: what each takes, how it is read, how it describes itself.
 
-One table says what each action takes. Arguments are read before anything is
-done, so a mistake costs nothing; counts and amounts are judged once more by the
-rooms that own them. pydantic is not used here: its import would cost more than a
-whole first estimate.
+Arguments are read before anything is done, so a mistake costs nothing. The models
+are strict. Counts, amounts, instants and labels are left to the rooms that own
+them, because their rules are not pydantic's: a whole float is a count, a float of
+money is its shortest text, text is no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.json_schema import GenerateJsonSchema
 
 from tokencalc.clock import instant_from
-from tokencalc.context import label_from
-from tokencalc.errors import CallInvalid, FeatureUnavailable, TextInvalid
+from tokencalc.context import MAX_LABEL_LENGTH, label_from
+from tokencalc.errors import CallInvalid, FeatureUnavailable, InvalidInput, TextInvalid
 from tokencalc.ledger.query import GROUP_KEYS
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import decimal_from
-from tokencalc.periods import period_kind_from, zone_from
-from tokencalc.usage import whole_count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Reader = Callable[[object, str], Any]
+from tokencalc.periods import zone_from
+from tokencalc.usage import MAX_QUANTITY, whole_count
 
 FILTER_KEYS = DIMENSION_KEYS
 """What a report or a breakdown can be narrowed to."""
 
 
-def _count(value: object, name: str) -> int:
+def _shown(value: object) -> str:
+    huge = isinstance(value, int) and value.bit_length() > 256  # noqa: PLR2004
+    try:
+        return "a huge integer" if huge else f"{value!r:.60}"
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return f"a {type(value).__name__} that holds a huge integer"
+
+
+def _nearest(found: object, known: tuple[str, ...]) -> str:
+    nearest = get_close_matches(found, known, n=1, cutoff=0.5) if isinstance(found, str) else []
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def _wrong(name: str, expected: str, found: object) -> CallInvalid:
+    return CallInvalid(f"{name}: expected {expected}, found {_shown(found)}", path=name, found=_shown(found))
+
+
+def _not_among(name: str, allowed: tuple[str, ...], found: object) -> CallInvalid:
+    message = f"{name}: expected one of {', '.join(allowed)}, found {_shown(found)}{_nearest(found, allowed)}"
+    return CallInvalid(message, path=name, found=_shown(found), allowed=allowed)
+
+
+def _count(value: object, *, name: str) -> int:
     return whole_count(value, path=name)
 
 
-def _amount(value: object, name: str) -> Any:
+def _amount(value: object, *, name: str) -> Decimal:
     amount = decimal_from(value, name=name)
     if amount < 0:
         raise CallInvalid(f"{name}: expected an amount of at least 0, found {amount}", path=name, found=amount)
     return amount
 
 
-def _instant(value: object, name: str) -> Any:
-    return instant_from(value, name=name)
+def _content(value: object, *, name: str) -> str:
+    # No text at all is nearly always a read that failed somewhere. Half a surrogate pair is counted, so this is no str.
+    if isinstance(value, str) and value:
+        return value
+    raise TextInvalid(f"{name}: expected some text to count, found {_shown(value)}", path=name, found=_shown(value))
 
 
-def _label(value: object, name: str) -> str:
-    return label_from(value, name=name)
+def _messages(value: object, *, name: str) -> object:
+    if isinstance(value, list | tuple) and value:
+        return value
+    raise _wrong(name, 'a list such as [{"role": "user", "content": "..."}]', value)
 
 
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise CallInvalid(f"{name}: expected text, found {_shown(value)}", path=name, found=_shown(value))
-    return value
+def _pairs(value: object, *, name: str) -> dict[str, Any]:
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return dict(value)
+    raise _wrong(name, 'a mapping such as {"team": "search"}', value)
 
 
-def _content(value: object, name: str) -> str:
-    """Text to count; none at all is nearly always a read that failed somewhere."""
-    if not _text(value, name):
-        raise TextInvalid(f"{name}: expected some text to count, found {_shown(value)}", path=name, found=value)
-    return str(value)
+def _keys(value: object) -> list[object]:
+    # What is no list becomes one, so that its item is refused by name.
+    return list(value) if isinstance(value, list | tuple) and value else [value]
 
 
-def _messages(value: object, name: str) -> Any:
-    if not isinstance(value, list | tuple) or not value:
-        raise CallInvalid(
-            f'{name}: expected a list such as [{{"role": "user", "content": "..."}}], found {_shown(value)}',
-            path=name,
-            found=_shown(value),
-        )
-    return value
+def _by(read: Callable[..., object]) -> PlainValidator:
+    """Leave a field to a reader of ours, which judges it under the field's name."""
+    return PlainValidator(lambda value, info: read(value, name=info.field_name))
 
 
-def _mapping(value: object, name: str) -> dict[str, str]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise CallInvalid(
-            f'{name}: expected a mapping such as {{"team": "search"}}, found {_shown(value)}',
-            path=name,
-            found=_shown(value),
-        )
-    return dict(value)
+Amount = Annotated[
+    Decimal, _by(_amount), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]})
+]
+Content = Annotated[str, _by(_content), WithJsonSchema({"type": "string", "minLength": 1})]
+Count = Annotated[int, _by(_count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_QUANTITY})]
+Foreign = Annotated[Any, WithJsonSchema({"type": "object"})]
+Instant = Annotated[datetime, _by(instant_from), WithJsonSchema({"type": "string"})]
+Label = Annotated[
+    str, _by(label_from), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_LABEL_LENGTH})
+]
+Messages = Annotated[Any, _by(_messages), WithJsonSchema({"type": "array", "items": {"type": "object"}, "minItems": 1})]
+Pairs = Annotated[
+    dict[str, Any], _by(_pairs), WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}})
+]
+Period = Literal["hour", "day", "week", "month", "total"]
+Zone = Annotated[str, PlainValidator(lambda value: zone_from(value).key), WithJsonSchema({"type": "string"})]
+GroupKeys = Annotated[
+    list[Literal[GROUP_KEYS]],  # type: ignore[valid-type]  # a tuple of names, at run time the same as its names
+    BeforeValidator(_keys),
+    AfterValidator(lambda keys: tuple(dict.fromkeys(keys))),
+]
 
 
-def _any(value: object, name: str) -> object:
-    del name
-    return value
+class Arguments(BaseModel):
+    """What an action takes; a field that was not given is None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise CallInvalid(f"{name}: expected True or False, found {_shown(value)}", path=name, found=_shown(value))
-    return value
+class EstimateCost(Arguments):
+    """Count the tokens of a text or of messages and price the call before it is made."""
+
+    model: str = Field(description="The model that would be called.")
+    text: Content | None = Field(None, description="The prompt; give this or messages.")
+    messages: Messages | None = Field(None, description="The messages of a chat, as the provider takes them.")
+    operation_type: str | None = Field(None, description="What the call does, as code_generation: the likely output.")
+    provider: str | None = Field(None, description="Who would serve it, where the model's name is not enough.")
+    max_output_tokens: Count | None = Field(None, description="The limit that the request would carry.")
+    context: Pairs | None = Field(None, description="What decides the rate besides the model, as processing: batch.")
+    at: Instant | None = Field(None, description="Price as of this instant (ISO 8601 with a zone) or date; else now.")
 
 
-def _period(value: object, name: str) -> str:
-    kind = period_kind_from(value)
-    if kind == "run":
-        raise CallInvalid(f"{name}: expected hour, day, week, month or total, found 'run'", path=name, found=value)
-    return kind
+class TrackUsage(Arguments):
+    """Book what a call used: give input_tokens and output_tokens, or usage, or cost_usd alone."""
+
+    agent_id: Label = Field(description="The agent that made the call.")
+    operation: Label = Field(description="What the call was for.")
+    model: str = Field(description="The model that was called.")
+    input_tokens: Count | None = Field(None, description="All input tokens, cached ones included.")
+    output_tokens: Count | None = Field(None, description="All output tokens, reasoning included.")
+    cost_usd: Amount | None = Field(None, description="Your own figure in dollars; it is kept beside ours.")
+    provider: str | None = Field(None, description="Who served it, where the model's name is not enough.")
+    usage: Foreign | None = Field(None, description="The provider's answer or its usage object, instead of counts.")
+    cache_read_tokens: Count | None = Field(None, description="The part of input_tokens that was read from a cache.")
+    cache_write_tokens: Count | None = Field(None, description="The part of input_tokens that was written to a cache.")
+    reasoning_tokens: Count | None = Field(None, description="The part of output_tokens that was reasoning.")
+    user_id: Label | None = Field(None, description="The user for whom the call was made.")
+    project: Label | None = Field(None, description="The project that the call belongs to.")
+    api_key_id: Label | None = Field(None, description="A name of the API key, never the key itself.")
+    tags: Pairs | None = Field(None, description="Names and values of your own, as team: search.")
+    context: Pairs | None = Field(None, description="What decides the rate besides the model, as processing: batch.")
+    idempotency_key: str | None = Field(None, description="A name for this call; a repeat books nothing.")
+    at: Instant | None = Field(None, description="When the call was made (ISO 8601 with a zone) or its date; else now.")
+    notional: bool | None = Field(None, description="Whether a subscription paid, so that the cost is a list price.")
 
 
-def _zone(value: object, name: str) -> str:
-    del name
-    zone_from(value)
-    return str(value)
+class GetMetrics(Arguments):
+    """Tell how the tool itself fares: operations, errors, caches, limiter, breakers, ledger."""
 
 
-def _group_by(value: object, name: str) -> tuple[str, ...]:
-    keys = [value] if isinstance(value, str) else value
-    if not isinstance(keys, list | tuple) or not keys:
-        raise CallInvalid(
-            f"{name}: expected some of {', '.join(GROUP_KEYS)}, found {_shown(value)}", path=name, found=_shown(value)
-        )
-    for key in keys:
-        if not isinstance(key, str) or key not in GROUP_KEYS:
-            raise CallInvalid(
-                f"{name}: expected some of {', '.join(GROUP_KEYS)}, found {_shown(key)}{_nearest(key, GROUP_KEYS)}",
-                path=name,
-                found=_shown(key),
-            )
-    return tuple(dict.fromkeys(keys))
+class CheckBudget(Arguments):
+    """Show one budget or all of them, and whether an amount would still fit."""
+
+    name: str | None = Field(None, description="The budget; without it, every budget.")
+    budget: str | None = Field(None, description="The same as name.")
+    scope_value: str | None = Field(None, description="Whose share of a budget that has one for each value.")
+    amount_usd: Amount | None = Field(None, description="Ask whether this amount in dollars would still fit.")
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > 256:  # noqa: PLR2004
-        return "a huge integer"
-    return f"{value!r:.60}"
+class GetCostBreakdown(Arguments):
+    """Share the cost out by provider, model, agent and operation."""
+
+    since: Instant | None = Field(None, description="From this instant (ISO 8601 with a zone) or date on.")
+    until: Instant | None = Field(None, description="Before this instant (ISO 8601 with a zone) or date.")
+    period: Period | None = Field(None, description="The current period, instead of since and until.")
+    timezone: Zone | None = Field(None, description="The IANA zone of days and periods; else the settings'.")
+    provider: Label | None = Field(None, description="Only calls to this provider.")
+    model: Label | None = Field(None, description="Only calls of this model.")
+    agent_id: Label | None = Field(None, description="Only calls of this agent.")
+    user_id: Label | None = Field(None, description="Only calls for this user.")
+    project: Label | None = Field(None, description="Only calls of this project.")
+    api_key_id: Label | None = Field(None, description="Only calls with this API key.")
+    operation: Label | None = Field(None, description="Only calls for this operation.")
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One argument of an action: how it is read, and whether it must be there."""
+class GetUsageReport(GetCostBreakdown):
+    """Sum cost, calls and tokens by the wanted keys."""
 
-    read: Reader
-    required: bool = False
+    group_by: GroupKeys | None = Field(None, description="The keys of a row; else provider and model.")
 
 
-_PERIOD_ARGUMENTS = {
-    "since": Argument(_instant),
-    "until": Argument(_instant),
-    "period": Argument(_period),
-    "timezone": Argument(_zone),
-}
-_FILTER_ARGUMENTS = {name: Argument(_label) for name in FILTER_KEYS}
+class ToCome(Arguments):
+    """An action that later versions will answer."""
 
-ACTIONS: dict[str, dict[str, Argument]] = {
-    "estimate_cost": {
-        "model": Argument(_text, required=True),
-        "text": Argument(_content),
-        "messages": Argument(_messages),
-        "operation_type": Argument(_text),
-        "provider": Argument(_text),
-        "max_output_tokens": Argument(_count),
-        "context": Argument(_mapping),
-        "at": Argument(_instant),
-    },
-    "track_usage": {
-        "agent_id": Argument(_label, required=True),
-        "operation": Argument(_label, required=True),
-        "model": Argument(_text, required=True),
-        "input_tokens": Argument(_count),
-        "output_tokens": Argument(_count),
-        "cost_usd": Argument(_amount),
-        "provider": Argument(_text),
-        "usage": Argument(_any),
-        "cache_read_tokens": Argument(_count),
-        "cache_write_tokens": Argument(_count),
-        "reasoning_tokens": Argument(_count),
-        "user_id": Argument(_label),
-        "project": Argument(_label),
-        "api_key_id": Argument(_label),
-        "tags": Argument(_mapping),
-        "context": Argument(_mapping),
-        "idempotency_key": Argument(_text),
-        "at": Argument(_instant),
-        "notional": Argument(_flag),
-    },
-    "get_metrics": {},
-    "check_budget": {
-        "name": Argument(_text),
-        "budget": Argument(_text),
-        "scope_value": Argument(_text),
-        "amount_usd": Argument(_amount),
-    },
-    "get_usage_report": {"group_by": Argument(_group_by), **_PERIOD_ARGUMENTS, **_FILTER_ARGUMENTS},
-    "get_cost_breakdown": {**_FILTER_ARGUMENTS, **_PERIOD_ARGUMENTS},
-    "optimize_prompt": {},
-    "update_pricing": {},
+
+ACTIONS: dict[str, type[Arguments]] = {
+    "estimate_cost": EstimateCost,
+    "track_usage": TrackUsage,
+    "get_metrics": GetMetrics,
+    "check_budget": CheckBudget,
+    "get_usage_report": GetUsageReport,
+    "get_cost_breakdown": GetCostBreakdown,
+    "optimize_prompt": ToCome,
+    "update_pricing": ToCome,
 }
 """Every action with its arguments, in the order in which messages list them."""
-
-NOT_YET = ("optimize_prompt", "update_pricing")
-"""Actions that later versions will answer."""
 
 
 def read_arguments(action: object, given: Mapping[str, object]) -> dict[str, Any]:
     """Return the arguments of an action, read and checked; None counts as not given.
 
     Raises CallInvalid for an unknown action, an unknown or missing argument, or a
-    value of the wrong kind, and FeatureUnavailable for the actions to come.
+    value of the wrong kind, what the rooms' own readers raise, and
+    FeatureUnavailable for the actions to come.
     """
+    model = _model(action)
+    present = {name: value for name, value in given.items() if value is not None or name not in model.model_fields}
+    try:
+        read = model.model_validate(present)
+    except ValidationError as error:
+        raise _refusal(str(action), model, error) from None
+    return {name: value for name, value in read if value is not None}
+
+
+def action_schema(action: str) -> dict[str, Any]:
+    """Return the JSON schema of an action's arguments, with descriptions, as function calling takes it.
+
+    Raises CallInvalid for an unknown action and FeatureUnavailable for the actions to come.
+    """
+    return {**_model(action).model_json_schema(schema_generator=_WithoutNull), "title": action}
+
+
+class _WithoutNull(GenerateJsonSchema):
+    """Leaves out null, defaults and titles: an argument that need not be given is best not given."""
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    default_schema = nullable_schema
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+
+def _model(action: object) -> type[Arguments]:
     if not isinstance(action, str) or action not in ACTIONS:
-        raise CallInvalid(
-            f"action: expected one of {', '.join(ACTIONS)}, found {_shown(action)}{_nearest(action, ACTIONS)}",
-            path="action",
-            found=_shown(action),
-            allowed=tuple(ACTIONS),
-        )
-    if action in NOT_YET:
+        raise _not_among("action", tuple(ACTIONS), action)
+    if ACTIONS[action] is ToCome:
         raise FeatureUnavailable(f"{action} is not available in this version of tokencalc", feature=action)
-    known = ACTIONS[action]
-    for name in given:
-        if name not in known:
-            raise _unknown_argument(action, name, known)
-    present = {name: value for name, value in given.items() if value is not None}
-    missing = tuple(name for name, argument in known.items() if argument.required and name not in present)
+    return ACTIONS[action]
+
+
+def _refusal(action: str, model: type[Arguments], error: ValidationError) -> InvalidInput:
+    """The first mistake as an error of our tree: an unknown name, else all missing ones, else a value."""
+    details, known = error.errors(include_url=False), tuple(model.model_fields)
+    for detail in details:
+        # A name that is no Unicode is found without a place, as the input itself.
+        name = str((*detail["loc"], detail["input"])[0])
+        if detail["type"] == "extra_forbidden" or not detail["loc"]:
+            message = f"{action}: unknown argument {name!r:.60}{_nearest(name, known)}"
+            takes = ", ".join(known) or "no arguments"
+            return CallInvalid(f"{message}; it takes {takes}", path=name, found=name, allowed=known)
+    missing = tuple(str(detail["loc"][0]) for detail in details if detail["type"] == "missing")
     if missing:
-        raise _missing(action, missing, known)
-    return {name: known[name].read(value, name) for name, value in present.items()}
+        required = tuple(name for name in known if model.model_fields[name].is_required())
+        message = f"{action}: missing {', '.join(missing)}; it needs {', '.join(required)}"
+        return CallInvalid(message, path=missing[0], found=None, missing=missing, required=required, allowed=known)
+    return _wrong_value(details[0])
 
 
-def _unknown_argument(action: str, name: str, known: Mapping[str, Argument]) -> CallInvalid:
-    allowed = ", ".join(known) if known else "no arguments"
-    return CallInvalid(
-        f"{action}: unknown argument {name!r:.60}{_nearest(name, known)}; it takes {allowed}",
-        path=name,
-        found=name,
-        allowed=tuple(known),
-    )
+_EXPECTED = {"bool_type": "True or False", "string_type": "text"}
+"""pydantic's own kinds of errors, in our words."""
 
 
-def _missing(action: str, missing: tuple[str, ...], known: Mapping[str, Argument]) -> CallInvalid:
-    required = tuple(name for name, argument in known.items() if argument.required)
-    return CallInvalid(
-        f"{action}: missing {', '.join(missing)}; it needs {', '.join(required)}",
-        path=missing[0],
-        found=None,
-        missing=missing,
-        required=required,
-        allowed=tuple(known),
-    )
-
-
-def _nearest(found: object, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    nearest = get_close_matches(found, list(known), n=1, cutoff=0.5) if isinstance(found, str) else []
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+def _wrong_value(detail: Mapping[str, Any]) -> InvalidInput:
+    kind, name, found, about = detail["type"], str(detail["loc"][0]), detail["input"], detail.get("ctx", {})
+    ours = about.get("error")
+    if isinstance(ours, InvalidInput):
+        return ours
+    if kind == "literal_error":
+        return _not_among(name, tuple(re.findall(r"'(\w+)'", about["expected"])), found)
+    # A reader that fails in another way met what Python cannot write into its message.
+    return _wrong(name, _EXPECTED.get(kind, "a plain value"), found)

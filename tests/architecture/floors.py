@@ -37,6 +37,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "click": ("tokencalc/cli/",),
     "platformdirs": ("tokencalc/config.py",),
     "psutil": ("tokencalc/ledger/files.py",),
+    "pydantic": ("tokencalc/tool_arguments.py",),
     "rich": ("tokencalc/cli/",),
     "tiktoken": ("tokencalc/tokens/",),
 }

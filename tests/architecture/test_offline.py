@@ -34,6 +34,8 @@ ESTIMATE = (
     "engine.estimate(model='gpt-4', text='Hello world')\n"
     "engine.estimate(model='claude-sonnet-4-5', text='Hello world')\n"
 )
+HELP = "from tokencalc.cli.main import main\nmain(['--help'], standalone_mode=False)\nprint()\n"
+TOOL = "from tokencalc import TokenCalculatorTool\nTokenCalculatorTool()\n"
 LOADED = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
 
 HEAVY = {"click", "psutil", "pydantic", "requests", "rich", "sqlite3", "tiktoken", "urllib3"}
@@ -46,6 +48,11 @@ def run(code: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def loaded_by(code: str, folder: Path) -> set[str]:
+    """Return the top-level modules that a new interpreter holds after the code; its last line of output is ours."""
+    return set(json.loads(run(code + LOADED, folder).splitlines()[-1]))
 
 
 @pytest.mark.parametrize("code", ["import tokencalc", PRICE, ESTIMATE], ids=["import", "price", "estimate"])
@@ -63,9 +70,12 @@ def test_the_watch_sees_a_connection(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "allowed"),
-    [("import tokencalc\n", set()), (PRICE, {"sqlite3"}), (ESTIMATE, {"sqlite3", "tiktoken"})],
-    ids=["import", "price", "estimate"],
+    [("import tokencalc\n", set()), (HELP, {"click"}), (PRICE, {"sqlite3"}), (ESTIMATE, {"sqlite3", "tiktoken"})],
+    ids=["import", "help", "price", "estimate"],
 )
 def test_nothing_heavy_is_loaded_by(code: str, allowed: set[str], tmp_path: Path) -> None:
-    loaded = set(json.loads(run(code + LOADED, tmp_path)))
-    assert loaded & HEAVY <= allowed
+    assert loaded_by(code, tmp_path) & HEAVY <= allowed
+
+
+def test_the_tool_loads_what_the_others_must_not(tmp_path: Path) -> None:
+    assert "pydantic" in loaded_by(TOOL, tmp_path)
