@@ -202,6 +202,37 @@ def test_a_lock_of_another_program_is_named_and_the_ledger_goes_on_when_it_is_go
         assert engine.verify().problems == ()
 
 
+@pytest.mark.parametrize("another", ["none", "a copy"])
+def test_a_ledger_that_is_removed_or_replaced_while_it_is_open_takes_no_more_money(ledger: Path, another: str) -> None:
+    with open_engine(ledger) as engine:
+        spend(engine)
+        kept = ledger.with_name("kept.db")
+        ledger.rename(kept)
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable, match="the file was removed or replaced while it was open"):
+                spend(engine)
+            with pytest.raises(LedgerUnavailable, match="the file was removed or replaced while it was open"):
+                engine.report()
+            if another == "a copy":
+                shutil.copy(kept, ledger)
+        ledger.unlink(missing_ok=True)
+        kept.rename(ledger)
+        spend(engine)
+        assert (engine.report().total.calls, engine.verify().problems) == (302, ())
+
+
+def test_two_links_to_one_ledger_are_one_ledger(ledger: Path) -> None:
+    link = ledger.with_name("link.db")
+    link.symlink_to(ledger)
+    with open_engine(ledger) as engine, open_engine(link) as other:
+        for _ in range(3):
+            spend(engine)
+            spend(other)
+        assert engine.verify() == other.verify()
+        assert engine.report().total.calls == 306
+    assert not ledger.with_name("link.db-lock").exists()
+
+
 AS_NOBODY = """
 import os, sys, tempfile
 from tokencalc import Engine

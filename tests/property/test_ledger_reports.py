@@ -25,10 +25,11 @@ KEYS = ("provider", "model", "agent_id", "user_id", "project", "operation", "not
 START = datetime(2026, 10, 24, 22, tzinfo=UTC)
 SPAN_US = 36 * 3600 * 1_000_000
 
-# Around the end of summer time in Europe, to the microsecond, with whole quarter-hours among them.
+# Around the end of summer time in Europe, to the microsecond, with whole quarter-hours and equal instants among them.
 instants = st.one_of(
     st.integers(0, SPAN_US),
     st.integers(0, SPAN_US // 900_000_000).map(lambda quarter: quarter * 900_000_000),
+    st.sampled_from([1, 700_000_001, 899_999_999, 900_000_001, 1_500_000_000]),
 ).map(lambda micros: START + timedelta(microseconds=micros))
 names = st.sampled_from([None, "a", "b"])
 calls = st.fixed_dictionaries(
@@ -119,6 +120,34 @@ def test_a_report_equals_the_sum_of_its_entries(
     assert expected_rows(entries, keys, zone) == found
     assert sum(entry.amount_pico or 0 for entry in entries) == report.total.cost_pico
     assert list(report.rows) == sorted(report.rows, key=lambda row: -row.cost_pico)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, 4),
+        ("10:07:00", "10:14:59.999999", 1),
+        ("10:07:00.000001", "10:15:00", 1),
+        ("10:06:59.999999", "10:07:00", 0),
+        ("10:07:00", "10:15:00", 2),
+        ("10:07:00", "10:15:00.000001", 3),
+        ("10:15:00", "10:15:00.000001", 1),
+        ("10:00:00", "10:31:00", 4),
+        ("10:15:00.000001", None, 1),
+        (None, "10:15:00", 2),
+        ("10:30:00", "10:30:00", 0),
+        ("10:31:00", "10:00:00", 0),
+    ],
+)
+def test_a_report_includes_its_first_instant_and_excludes_its_last(
+    since: str | None, until: str | None, expected: int
+) -> None:
+    day = "2026-11-20T"
+    with Engine.open(":memory:", clock=ManualClock(), settings=Settings()) as engine:
+        for at in ("10:07:00", "10:14:59.999999", "10:15:00", "10:30:00"):
+            engine.record(model="acme-1", cost_usd=1, at=f"{day}{at}Z")
+        found = engine.report(since=since and f"{day}{since}Z", until=until and f"{day}{until}Z").total
+        assert (expected, expected) == (found.calls, found.cost_usd)
 
 
 @pytest.mark.parametrize("zone", ZONES)

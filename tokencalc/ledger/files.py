@@ -101,16 +101,23 @@ class WriteLock:
 
     def __init__(self, path: Path | None) -> None:
         """Lock beside the ledger at ``path``; None (a ledger in memory) needs no lock."""
-        self._path = None if path is None else path.with_name(path.name + "-lock")
+        self._ledger = path
         self._descriptor: int | None = None
 
     def __enter__(self) -> None:
         """Wait for the lock and take it."""
-        if self._path is None:
+        if self._ledger is None:
             return
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            real = self._ledger.resolve()  # two links to one ledger share its lock
+            self._descriptor = os.open(
+                real.with_name(real.name + "-lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except BaseException:  # bulk: an interrupt on the way out must not leave other processes waiting
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

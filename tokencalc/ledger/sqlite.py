@@ -83,6 +83,7 @@ class SqliteStore:
         self._synchronous = "FULL" if durability == "full" else "NORMAL"
         self._closed = False
         self._forked_from_memory = False
+        self._file: tuple[int, int] | None = None
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
         self._lock = WriteLock(self.path)
@@ -117,6 +118,7 @@ class SqliteStore:
         with self._reading_gate, self._translated():
             if self._closed:
                 raise _closed_error()
+            self._refuse_replaced()
             if self._reading is None:
                 self._reading = self._connect()
                 self._reading.execute("PRAGMA query_only = ON")
@@ -194,15 +196,38 @@ class SqliteStore:
             raise LedgerUnavailable(
                 "ledger :memory: does not cross a fork; open a file, or open the engine in the child", ledger=MEMORY
             )
+        self._refuse_replaced()
         if self._writing is None:
             with self._translated():
                 connection = self._connect()
-                with self._lock:
-                    self._migrate(connection)
-                chain_id = str(self._meta(connection, "chain_id"))
+                try:
+                    with self._lock:
+                        self._migrate(connection)
+                    chain_id = str(self._meta(connection, "chain_id"))
+                except BaseException:  # bulk: whatever stops the opening, its connection is not left to the collector
+                    connection.close()
+                    raise
                 self._transaction = SqliteTransaction(connection, chain_id, self.name)
                 self._writing = connection
         return self._writing
+
+    def _refuse_replaced(self) -> None:
+        """Refuse to go on in a file that nobody finds any more: what is written there would be lost with us."""
+        if self.path is None:
+            return
+        try:
+            found = os.stat(self.path)  # noqa: PTH116  # a third of the time of Path.stat, once a batch
+            file = (found.st_dev, found.st_ino)
+        except OSError:
+            file = None
+        if self._file is None:
+            self._file = file
+        elif file != self._file:
+            raise LedgerUnavailable(
+                f"ledger {self.name}: the file was removed or replaced while it was open, and nothing is written into "
+                "one that nobody finds; put it back, or open the engine again to start with the file that is there",
+                ledger=self.name,
+            )
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
