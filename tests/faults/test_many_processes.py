@@ -103,7 +103,7 @@ def test_parent_and_children_of_forks_under_load_lose_nothing(ledger: Path) -> N
     assert [(3, f"child {number}") for number in range(25)] == [
         (agents.count(f"child {number}"), f"child {number}") for number in range(25)
     ]
-    assert (agents.count("parent"), agents.count("process")) == (25, 1)
+    assert (agents.count("parent"), agents.count("process"), agents.count("outliver")) == (25, 1, 2)
 
 
 def test_a_ledger_in_memory_does_not_cross_a_fork(tmp_path: Path) -> None:

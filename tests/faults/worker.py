@@ -81,11 +81,25 @@ def fork(engine: Engine, forks: int) -> None:
     process = multiprocessing.get_context("fork").Process(target=_record, args=(engine, "process"))
     process.start()
     process.join()
+    closed, tell_closed = os.pipe()
+    child = os.fork()
+    if not child:
+        _in_child(partial(_outlive_parent, engine, closed))
     stop.set()
     for thread in threads:
         thread.join()
     engine.close()
+    os.write(tell_closed, b"!")
+    os.waitpid(child, 0)
     say(f"exit={process.exitcode}")
+
+
+def _outlive_parent(engine: Engine, closed: int) -> None:
+    """Write before and after the parent closes the ledger, which must not take the log away."""
+    _record(engine, "outliver")
+    os.read(closed, 1)
+    _record(engine, "outliver")
+    engine.close()
 
 
 def _in_child(work: Callable[[], object]) -> None:
@@ -102,6 +116,8 @@ def _record(engine: Engine, agent: str) -> None:
 def _record_thrice(engine: Engine, agent: str) -> None:
     for _ in range(3):
         _record(engine, agent)
+    # A child that closed a connection of its parent's would take the parent's log away.
+    engine.close()
 
 
 def _until(engine: Engine, stop: threading.Event) -> None:

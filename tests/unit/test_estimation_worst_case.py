@@ -70,6 +70,14 @@ def test_without_a_limit_of_its_own_the_model_s_counts_and_is_said(engine: Engin
     assert found.cost_usd < found.cost_max_usd
 
 
+def test_the_worst_case_takes_the_high_end_of_an_approximate_count(engine: Engine) -> None:
+    found = engine.estimate(model="claude-3-haiku-20240307", text="Why is the sky blue? " * 50, max_output_tokens=0)
+    assert found.method != "exact"
+    assert found.low <= found.input_tokens < found.high
+    high = engine.estimate(model="claude-3-haiku-20240307", input_tokens=found.high, max_output_tokens=0)
+    assert found.cost_max_usd == high.cost_max_usd
+
+
 def test_an_embedding_generates_nothing(engine: Engine) -> None:
     found = engine.estimate(model="text-embedding-3-small", text="a fact")
     assert (found.output_tokens, found.output_tokens_max) == (0, 0)
