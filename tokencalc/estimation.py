@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokencalc.errors import CallInvalid, MetersUnpriced
+from tokencalc.errors import CallInvalid, MetersUnpriced, TextInvalid
 from tokencalc.pricing.evaluate import evaluate, worst_case
 from tokencalc.usage import Usage, whole_count
 
@@ -148,6 +148,11 @@ def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tup
     if request.input_tokens is not None:
         tokens = whole_count(request.input_tokens, path="input_tokens")
         return tokens, tokens, tokens, "given", ()
+    if request.text is not None and not (isinstance(request.text, str) and request.text):
+        # No text at all is nearly always a read that failed somewhere.
+        raise TextInvalid(
+            f"text: expected some text to count, found {request.text!r:.60}", path="text", found=request.text
+        )
     from tokencalc.tokens.count import count_messages, count_text  # noqa: PLC0415  # loads tiktoken, 100 ms
 
     how = {"tokenizer": facts.tokenizer, "encoding": facts.encoding, "verified": facts.encoding_verified}

@@ -87,6 +87,14 @@ def _refused(value: object, name: str) -> MoneyInvalid:
     )
 
 
+def amount_from(value: object, *, name: str) -> Decimal:
+    """Read an amount in dollars of at least 0; the rest as `decimal_from`."""
+    amount = decimal_from(value, name=name)
+    if amount < 0:
+        raise MoneyInvalid(f"{name}: expected an amount of at least 0, found {amount}", path=name, found=amount)
+    return amount
+
+
 def round_half_even(numerator: int, denominator: int) -> int:
     """Divide two integers (denominator above zero) and round once, half to even."""
     quotient, remainder = divmod(numerator, denominator)

@@ -14,7 +14,6 @@ from tokencalc.periods import PeriodKind, period_at
 from tokencalc.providers.registry import read_usage
 from tokencalc.reports.document import budget_document, row_document
 from tokencalc.tokens.count import cache_info, loaded_encodings
-from tokencalc.tool_arguments import FILTER_KEYS
 from tokencalc.usage import INPUT_METERS, OUTPUT_METERS, Usage
 
 if TYPE_CHECKING:
@@ -197,7 +196,7 @@ def _interval(read: Mapping[str, Any], *, now: datetime, timezone: str) -> tuple
 def _report(engine: Engine, read: Mapping[str, Any], group_by: tuple[str, ...], *, now: datetime) -> Report:
     timezone = read.get("timezone", engine.settings.timezone)
     since, until = _interval(read, now=now, timezone=timezone)
-    where = {key: read[key] for key in FILTER_KEYS if key in read}
+    where = {key: read[key] for key in DIMENSION_KEYS if key in read}
     return engine.report(group_by=group_by, since=since, until=until, where=where or None, timezone=timezone)
 
 

@@ -29,10 +29,10 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from tokencalc.clock import instant_from
 from tokencalc.context import MAX_LABEL_LENGTH, label_from
-from tokencalc.errors import CallInvalid, FeatureUnavailable, InvalidInput, TextInvalid
+from tokencalc.errors import CallInvalid, FeatureUnavailable, InvalidInput
 from tokencalc.ledger.query import GROUP_KEYS
 from tokencalc.ledger.records import DIMENSION_KEYS
-from tokencalc.money import decimal_from
+from tokencalc.money import amount_from
 from tokencalc.periods import zone_from
 from tokencalc.usage import MAX_QUANTITY, whole_count
 
@@ -66,20 +66,6 @@ def _count(value: object, *, name: str) -> int:
     return whole_count(value, path=name)
 
 
-def _amount(value: object, *, name: str) -> Decimal:
-    amount = decimal_from(value, name=name)
-    if amount < 0:
-        raise CallInvalid(f"{name}: expected an amount of at least 0, found {amount}", path=name, found=amount)
-    return amount
-
-
-def _content(value: object, *, name: str) -> str:
-    # No text at all is nearly always a read that failed somewhere. Half a surrogate pair is counted, so this is no str.
-    if isinstance(value, str) and value:
-        return value
-    raise TextInvalid(f"{name}: expected some text to count, found {_shown(value)}", path=name, found=_shown(value))
-
-
 def _messages(value: object, *, name: str) -> object:
     if isinstance(value, list | tuple) and value:
         return value
@@ -103,9 +89,9 @@ def _by(read: Callable[..., object]) -> PlainValidator:
 
 
 Amount = Annotated[
-    Decimal, _by(_amount), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]})
+    Decimal, _by(amount_from), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]})
 ]
-Content = Annotated[str, _by(_content), WithJsonSchema({"type": "string", "minLength": 1})]
+Content = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]
 Count = Annotated[int, _by(_count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_QUANTITY})]
 Foreign = Annotated[Any, WithJsonSchema({"type": "object"})]
 Instant = Annotated[datetime, _by(instant_from), WithJsonSchema({"type": "string"})]

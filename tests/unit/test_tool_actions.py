@@ -331,3 +331,10 @@ def test_many_tasks_share_one_tool(tool: TokenCalculatorTool) -> None:
 
     assert all(ok for ok, _ in asyncio.run(work()))
     assert good(tool, "get_usage_report")["total_cost_usd"] == 50 * CALL_COST
+
+
+@pytest.mark.parametrize("text", ["", 5, b"bytes", None.__class__])
+def test_what_is_no_text_is_not_counted(tool: TokenCalculatorTool, text: object) -> None:
+    ok, payload = run(tool, "estimate_cost", model="gpt-4o", text=text)
+    assert (ok, payload["error"]) == (False, "text_invalid")
+    assert payload["message"].startswith("text: expected some text to count, found ")

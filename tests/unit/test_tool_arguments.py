@@ -15,7 +15,6 @@ from tokencalc.errors import (
     FeatureUnavailable,
     InvalidInput,
     MoneyInvalid,
-    TextInvalid,
     TimeInvalid,
     UsageInvalid,
 )
@@ -102,8 +101,6 @@ def test_an_action_to_come_says_so(action: str) -> None:
         ),
         (r"notional: expected True or False, found 1", "track_usage", {**CALL, "notional": 1}),
         (r"model: expected text, found 5", "estimate_cost", {"model": 5}),
-        (r"text: expected some text to count, found 5", "estimate_cost", {"model": "m", "text": 5}),
-        (r"text: expected some text to count, found ''", "estimate_cost", {"model": "m", "text": ""}),
         (r"messages: expected a list .* found \[\]", "estimate_cost", {"model": "m", "messages": []}),
         (r"messages: expected a list .* found 'hi'", "estimate_cost", {"model": "m", "messages": "hi"}),
         (
@@ -130,7 +127,6 @@ def test_a_mistake_names_the_value_and_what_is_allowed(message: str, action: str
         (MoneyInvalid, "check_budget", {"amount_usd": "much"}),
         (TimeInvalid, "get_usage_report", {"since": "yesterday"}),
         (TimeInvalid, "get_usage_report", {"timezone": "Mars"}),
-        (TextInvalid, "estimate_cost", {"model": "m", "text": ""}),
     ],
 )
 def test_an_error_of_our_tree_keeps_its_kind_and_its_place(

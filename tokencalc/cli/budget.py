@@ -16,15 +16,16 @@ from tokencalc.cli.options import (
     ledger_option,
     open_ledger,
     pairs_as_dict,
+    without_nones,
 )
 from tokencalc.cli.output import dollars, number, put, put_bar, put_json, table
 from tokencalc.clock import instant_text
 from tokencalc.errors import BudgetInvalid
+from tokencalc.money import amount_from
 from tokencalc.periods import PERIOD_KINDS
 from tokencalc.reports.document import alerts_passed, budget_document
 from tokencalc.reports.shares import percent_text, share_of
 from tokencalc.tool_answers import budget_answer
-from tokencalc.tool_arguments import read_arguments
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -141,7 +142,7 @@ def check_budget(*, name: str, amount_usd: str, value: str | None, ledger: str |
 
     Sets nothing aside: only a reserve makes sure that it still fits a moment later.
     """
-    asked = read_arguments("check_budget", {"name": name, "amount_usd": amount_usd, "scope_value": value})
+    asked = without_nones(name=name, amount_usd=amount_from(amount_usd, name="amount_usd"), scope_value=value)
     with open_ledger(ledger) as engine:
         answer = budget_answer(engine, asked)
     fits = answer["budgets"][0]["fits"]

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.cli.exits import OK
-from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine
+from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine, without_nones
 from tokencalc.cli.output import dollars, number, put, put_json, table
 from tokencalc.cli.reading import read_text
 from tokencalc.tool_answers import estimate_answer
-from tokencalc.tool_arguments import read_arguments
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,17 +44,14 @@ def estimate(  # noqa: PLR0913  # one argument for each option
     as_json: bool,
 ) -> int:
     """Count the tokens of TEXT (or --file, or stdin) and price the call."""
-    arguments = read_arguments(
-        "estimate_cost",
-        {
-            "model": model,
-            "text": read_text(text, file),
-            "operation_type": operation,
-            "max_output_tokens": max_output_tokens,
-            "provider": provider,
-            "context": pairs_as_dict(context, name="context") or None,
-            "at": at,
-        },
+    arguments = without_nones(
+        model=model,
+        text=read_text(text, file),
+        operation_type=operation,
+        max_output_tokens=max_output_tokens,
+        provider=provider,
+        context=pairs_as_dict(context, name="context") or None,
+        at=at,
     )
     with pricing_engine(prices) as engine:
         answer = estimate_answer(engine, arguments)

@@ -110,6 +110,11 @@ def pairs_as_dict(pairs: tuple[tuple[str, str], ...], *, name: str) -> dict[str,
     return found
 
 
+def without_nones(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that were given."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 def pricing_engine(prices: tuple[Path, ...] = ()) -> Engine:
     """Open an engine that prices and counts, with a ledger in memory: nothing is written."""
     return Engine.open(":memory:", settings=load_settings(), prices=prices)

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.exits import OK, UNPRICED
-from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.cli.options import (
+    Instant,
+    Pair,
+    examples,
+    json_option,
+    ledger_option,
+    open_ledger,
+    pairs_as_dict,
+    without_nones,
+)
 from tokencalc.cli.output import counted, dollars, number, put, put_json, table, tokens
 from tokencalc.clock import SystemClock
 from tokencalc.errors import CallInvalid
+from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.reports.markdown import summary_markdown
 from tokencalc.reports.summary import summarise
 from tokencalc.tool_answers import report_answer
-from tokencalc.tool_arguments import FILTER_KEYS, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,16 +66,13 @@ def report(  # noqa: PLR0913  # one argument for each option
 ) -> int:
     """Show where the money went."""
     now = SystemClock().now()
-    arguments = read_arguments(
-        "get_usage_report",
-        {
-            "group_by": [key.strip() for text in by for key in text.split(",")] or None,
-            "since": since,
-            "until": until,
-            "period": period,
-            "timezone": timezone,
-            **_filters(where),
-        },
+    arguments = without_nones(
+        group_by=tuple(dict.fromkeys(key.strip() for text in by for key in text.split(","))) or None,
+        since=since,
+        until=until,
+        period=period,
+        timezone=timezone,
+        **_filters(where),
     )
     with open_ledger(ledger) as engine:
         answer = report_answer(engine, arguments, now=now)
@@ -85,15 +91,15 @@ def report(  # noqa: PLR0913  # one argument for each option
 def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
     found = pairs_as_dict(where, name="where")
     for key in found:
-        if key not in FILTER_KEYS:
+        if key not in DIMENSION_KEYS:
             raise CallInvalid(
-                f"where: expected one of {', '.join(FILTER_KEYS)}, found {key!r:.60}", path="where", found=key
+                f"where: expected one of {', '.join(DIMENSION_KEYS)}, found {key!r:.60}", path="where", found=key
             )
     return found
 
 
 def _only_an_interval(arguments: Mapping[str, Any], *, as_json: bool) -> None:
-    refused = sorted({"group_by", *FILTER_KEYS} & set(arguments))
+    refused = sorted({"group_by", *DIMENSION_KEYS} & set(arguments))
     if refused:
         raise CallInvalid(
             f"markdown: the whole report has its own groups; leave out {', '.join(refused)}",

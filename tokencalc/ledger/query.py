@@ -8,6 +8,7 @@ are. All sums are of integers, in two halves, because one sum may overflow.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import instant_from_micros, micros_from_instant
@@ -106,8 +107,12 @@ def report(  # noqa: PLR0913  # keyword only
         )
     for key in (*keys, *wanted):
         if key not in GROUP_KEYS or (key in wanted and key in TIME_KEYS):
+            near = get_close_matches(str(key), GROUP_KEYS, n=1)
             raise CallInvalid(
-                f"report key: expected one of {', '.join(GROUP_KEYS)}, found {key!r:.60}", path="group_by", found=key
+                f"report key: expected one of {', '.join(GROUP_KEYS)}, found {key!r:.60}"
+                + (f"; did you mean {near[0]}?" if near else ""),
+                path="group_by",
+                found=key,
             )
     zone = zone_from(timezone)
     sums: dict[tuple[object, ...], list[int]] = {}
