@@ -41,7 +41,9 @@ class Budget:
 
     ``limit_usd`` may be text, Decimal, int or float (read by its shortest text).
     ``period``: hour, day, week (from Monday), month, total, run; in the IANA zone
-    ``timezone``. ``alert_at``: percent of the limit. Raises BudgetInvalid.
+    ``timezone``. ``alert_at``: percent of the limit. ``notional``: count usage that
+    a subscription paid too; else it is no money, and no budget counts it. Raises
+    BudgetInvalid.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Budget:
     scope: Mapping[str, str] = field(default_factory=dict)
     policy: Policy = "hard"
     alert_at: tuple[int, ...] = (75, 90, 100)
+    notional: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, with the field's path; bring the rest into one form."""
@@ -69,6 +72,8 @@ class Budget:
         if self.policy not in POLICIES:
             raise _refused("policy", self.policy, f"one of {', '.join(POLICIES)}")
         object.__setattr__(self, "alert_at", _alert_at_from(self.alert_at))
+        if not isinstance(self.notional, bool):
+            raise _refused("notional", self.notional, "True or False")
 
     @property
     def limit_pico(self) -> int:
@@ -77,8 +82,8 @@ class Budget:
 
     @property
     def covers(self) -> tuple[object, ...]:
-        """What decides which entries count: scope, period and zone; the rest may change freely."""
-        return (tuple(self.scope.items()), self.period, self.timezone)
+        """What decides which entries count; the rest may change freely."""
+        return (tuple(self.scope.items()), self.period, self.timezone, self.notional)
 
 
 def _refused(key: str, found: object, allowed: str) -> BudgetInvalid:
@@ -127,7 +132,7 @@ def scope_value(scope: Mapping[str, str], dimension: Dimension, tags: Mapping[st
 
 def budget_from(definition: Mapping[str, Any]) -> Budget:
     """Make a budget from a mapping, as settings and the ledger hold it; BudgetInvalid names an unknown key."""
-    known = {"name", "limit_usd", "period", "timezone", "scope", "policy", "alert_at"}
+    known = {"name", "limit_usd", "period", "timezone", "scope", "policy", "alert_at", "notional"}
     unknown = sorted(set(definition) - known)
     if unknown:
         raise _refused(unknown[0], definition[unknown[0]], f"one of the keys {', '.join(sorted(known))}")
@@ -147,6 +152,7 @@ def budget_definition(budget: Budget) -> dict[str, Any]:
         "scope": dict(budget.scope),
         "policy": budget.policy,
         "alert_at": list(budget.alert_at),
+        "notional": budget.notional,
     }
 
 

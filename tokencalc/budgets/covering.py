@@ -78,6 +78,8 @@ def unknown_budgets(transaction: Transaction, names: Iterable[str]) -> list[str]
 
 def covering_value(rules: Rules, name: str, call: Call) -> str | None:
     """Return the budget's instance that covers the call, or None; a named budget covers it in any case."""
+    if call.dimension.notional and not rules.budget.notional:
+        return None
     if rules.budget.period == "run" and not call.run:
         return None
     value = scope_value(rules.budget.scope, call.dimension, call.tags)
