@@ -58,6 +58,13 @@ def test_every_model_that_people_name_has_a_price_today(name: str) -> None:
     assert card.rate(Meter.INPUT) is not None
 
 
+@pytest.mark.parametrize("model", ["gemini-pro", "gemini-1.0-pro", "gemini-1.0-pro-vision-001"])
+def test_a_price_for_a_million_characters_is_no_price_for_a_million_tokens(model: str) -> None:
+    card = CATALOG.card(model=model, provider="google", at=datetime(2024, 6, 1, tzinfo=UTC))
+
+    assert (Decimal("0.5"), Decimal("1.5")) == (card.rates[Meter.INPUT].usd, card.rates[Meter.OUTPUT].usd)
+
+
 @pytest.mark.parametrize(("facts", "card"), CARDS, ids=_ids)
 def test_every_card_is_sourced_and_sane(facts: ModelFacts, card: RateCard) -> None:
     lists = [card.rates, *(tier.rates for tier in card.tiers)]
