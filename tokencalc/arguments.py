@@ -60,10 +60,18 @@ class ReserveArguments(AboutArguments, total=False):
     idempotency_key: str | None
 
 
-class SettleArguments(AboutArguments, CountArguments, total=False):
-    """What `settle` takes besides the hold and the usage; ``cost_usd`` is the caller's own figure."""
+class SettleArguments(CountArguments, total=False):
+    """What `settle` takes besides the hold and the usage; whom the call is for was said by the reserve.
+
+    ``model`` and ``provider`` are those that served, where the usage does not say so;
+    ``cost_usd`` is the caller's own figure.
+    """
 
     model: str | None
+    provider: str | None
+    operation: str | None
+    tags: Mapping[str, str] | None
+    context: Mapping[str, str] | None
     cost_usd: object
 
 

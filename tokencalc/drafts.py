@@ -45,9 +45,9 @@ class Drafts:
         """Return the instant that was given, or now."""
         return self.clock.now() if at is None else instant_from(at, name="at")
 
-    def charge(self, arguments: Mapping[str, Any], *, inherit: bool = True) -> EntryDraft:
+    def charge(self, arguments: Mapping[str, Any], *, held: Hold | None = None) -> EntryDraft:
         """Read and price what is to be booked; a missing price is no error here, because the money is gone."""
-        about = _attribution(arguments, inherit=inherit)
+        about = _attribution(arguments, inherit=held is None)
         at = self.instant(arguments.get("at"))
         usage = _usage(arguments)
         model, provider = arguments.get("model"), arguments.get("provider")
@@ -64,6 +64,10 @@ class Drafts:
         if name is None:
             raise CallInvalid("model: give the model, the usage does not name it", path="model", found=None)
         label_from(name, name="model")
+        if provider is None and held is not None:
+            served = next((call.model for call in calls if call.model), name)
+            # Where another provider served, a fallback, its model's name decides.
+            provider = held.provider if self._sells(held.provider, served) else None
         priced = self._priced(usage, name, provider, at, _context(arguments))
         draft = EntryDraft(
             kind="charge",
@@ -82,10 +86,10 @@ class Drafts:
         return _with_amount(draft, priced.cost)
 
     def settlement(self, hold: Hold, arguments: Mapping[str, Any]) -> EntryDraft:
-        """Read the charge that ends a hold; what the arguments leave out is taken from the hold."""
+        """Read the charge that ends a hold: whom it is for and what was asked for is the hold's."""
+        given = {name: value for name, value in arguments.items() if value is not None}
         about = {
             "model": hold.model,
-            "provider": hold.provider,
             "at": hold.at,
             "agent_id": hold.agent_id,
             "user_id": hold.user_id,
@@ -93,11 +97,13 @@ class Drafts:
             "api_key_id": hold.api_key_id,
             "operation": hold.operation,
         }
-        given = {name: value for name, value in arguments.items() if value is not None}
-        if "model" in given and "provider" not in given and not self._sells(hold.provider, given["model"]):
-            del about["provider"]  # a fallback to another provider: the model's name decides
         given["context"] = {**hold.context, **_context(given)}
-        return self.charge({**about, **given}, inherit=False)
+        draft = self.charge({**about, **given}, held=hold)
+        return replace(
+            draft,
+            requested_model=hold.model if hold.model != draft.dimension.model else None,
+            requested_provider=hold.provider if (hold.provider or "") != draft.dimension.provider else None,
+        )
 
     def _priced(
         self,
@@ -114,7 +120,7 @@ class Drafts:
             cost = evaluate(self.catalog, usage, model=model, provider=provider, at=at, context=context)
         except PriceUnknown as unknown:
             served = requested if usage.model is None else usage.model
-            return _Priced(None, served, sold_by, (unknown.message,), requested)
+            return _Priced(None, served, sold_by, (*usage.notes, unknown.message), requested)
         return _Priced(cost, cost.model, cost.provider, cost.notes, requested)
 
     def reserve_request(self, arguments: Mapping[str, Any]) -> ReserveRequest:

@@ -13,6 +13,7 @@ Safe for any number of threads; one engine a process and ledger is enough.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -35,7 +36,7 @@ from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -234,6 +235,8 @@ class Engine:
         all with nothing written. The answer has one item for each call: its entry, or
         the IdempotencyConflict where its key was used before with other arguments.
         """
+        if not isinstance(calls, Iterable):
+            raise CallInvalid(f"calls: expected mappings, found {calls!r:.60}", path="calls", found=calls)
         steps = [self.verbs.record(call) for call in calls]
         return [
             outcome.error if isinstance(outcome.error, IdempotencyConflict) else outcome.get()

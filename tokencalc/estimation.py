@@ -86,6 +86,9 @@ def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
     facts = catalog.resolve(request.model, provider=request.provider)
     tokens, low, high, method, unaccounted = _count(facts, request)
     limit, notes = _output_limit(facts, request)
+    if facts.context_window_tokens is not None and high > facts.context_window_tokens:
+        window = facts.context_window_tokens
+        notes = (*notes, f"the input may exceed the model's context window of {window} tokens: it may refuse the call")
     choices = whole_count(request.choices, path="choices")
     if choices < 1:
         raise CallInvalid(f"choices: expected at least 1, found {choices}", path="choices", found=choices)
@@ -124,7 +127,18 @@ def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
 
 
 def worst_case_pico(found: Estimate) -> int:
-    """Return the worst case in pico-dollars; MetersUnpriced where a rate is missing."""
+    """Return the worst case in pico-dollars.
+
+    Raises MetersUnpriced where a rate is missing, and CallInvalid where the request
+    holds what nobody can count beforehand: its worst case is not known.
+    """
+    if found.unaccounted:
+        raise CallInvalid(
+            f"messages: {', '.join(found.unaccounted)} cannot be counted before the call, so its worst case is not "
+            "known; give input_tokens (with room for them) or amount_usd instead",
+            path="messages",
+            found=list(found.unaccounted),
+        )
     total = found.cost_max.total_pico
     if total is None:
         meters = tuple(str(meter) for meter in found.cost_max.unpriced)
@@ -165,7 +179,12 @@ def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tup
 
 def _output_limit(facts: ModelFacts, request: Request) -> tuple[int, tuple[str, ...]]:
     if request.max_output_tokens is not None:
-        return whole_count(request.max_output_tokens, path="max_output_tokens"), ()
+        asked, known = whole_count(request.max_output_tokens, path="max_output_tokens"), facts.output_limit_tokens
+        if known is None or asked <= known:
+            return asked, ()
+        return asked, (
+            f"max_output_tokens is above the model's own limit of {known}: the worst case counts it as asked",
+        )
     if facts.mode == "embedding" or request.operation_type == "embedding":
         return 0, ()
     if facts.output_limit_tokens is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.contract.calls import MODEL, figures, hold, spend, usd
 from tokencalc import Budget, Usage
 from tokencalc.config import Settings
-from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
+from tokencalc.errors import BudgetExceeded, CallInvalid, ClockBehind, HoldNotOpen, HoldUnknown
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -275,14 +275,47 @@ def hold_id_of(engine: Engine) -> str:
     return engine.holds("open")[0].hold_id
 
 
-def test_another_served_model_moves_the_charge_to_the_budgets_that_cover_it(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "served",
+    [
+        {"model": "claude-sonnet-4-5", "input_tokens": 1000, "output_tokens": 100},
+        {"usage": {"model": "claude-sonnet-4-5", "usage": {"input_tokens": 1000, "output_tokens": 100}}},
+    ],
+)
+def test_what_another_model_served_counts_for_both_who_was_asked_and_who_served(
+    engine: Engine, served: dict[str, Any]
+) -> None:
     engine.set_budget(Budget(name="openai", limit_usd=1, scope={"provider": "openai"}))
     engine.set_budget(Budget(name="anthropic", limit_usd=1, scope={"provider": "anthropic"}))
     one = engine.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=100)
-    entry = engine.settle(one, model="claude-sonnet-4-5", input_tokens=1000, output_tokens=100)
+    entry = engine.settle(one, **served)
     assert ("anthropic", Decimal("0.0045")) == (entry.provider, entry.amount_usd)
-    assert usd("0", "0", "1") == figures(engine, "openai")
+    assert (entry.requested_provider, entry.requested_model) == ("openai", "gpt-4o")
+    assert usd("0.0045", "0", "0.9955") == figures(engine, "openai")
     assert usd("0.0045", "0", "0.9955") == figures(engine, "anthropic")
+
+
+def test_a_settlement_cannot_say_whom_the_call_was_for(engine: Engine) -> None:
+    one = hold(engine, 1, agent_id="ann")
+    with pytest.raises(CallInvalid, match="settle: unknown argument 'agent_id'"):
+        engine.settle(one, cost_usd=1, agent_id="bob")  # type: ignore[call-arg]  # on purpose
+
+
+def test_tags_of_the_hold_win_over_those_of_its_settlement(engine: Engine) -> None:
+    engine.set_budget(Budget(name="x", limit_usd=1, scope={"tag:team": "x"}))
+    one = hold(engine, 1, tags={"team": "x"})
+    entry = engine.settle(one, cost_usd="0.25", tags={"team": "y", "step": "2"})
+    assert entry.tags == {"team": "x", "step": "2"}
+    assert usd("0.25", "0", "0.75") == figures(engine, "x")
+
+
+def test_usage_that_a_subscription_paid_counts_only_where_a_budget_says_so(engine: Engine) -> None:
+    engine.set_budget(Budget(name="money", limit_usd=1))
+    engine.set_budget(Budget(name="use", limit_usd=1, notional=True))
+    spend(engine, "0.5", notional=True)
+    assert usd("0", "0", "1") == figures(engine, "money")
+    assert usd("0.5", "0", "0.5") == figures(engine, "use")
+    hold(engine, "0.5")
 
 
 def test_holds_are_listed_newest_first_up_to_a_limit(engine: Engine) -> None:

@@ -288,3 +288,11 @@ def test_a_read_only_ledger_is_an_error_that_says_what_to_do(
     with open_engine(ledger) as engine:
         spend(engine)
         assert (engine.verify().ok, engine.report().total.calls) == (True, 31)
+
+
+def test_the_address_of_a_server_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LedgerUnavailable, match="'postgresql' ledgers are not in this version") as caught:
+        Engine.open("postgresql://user:secret@host/books", settings=Settings())
+    assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -241,3 +241,18 @@ def test_a_loop_that_was_closed_leaves_no_hold(engine: Engine) -> None:
     engine.record(model=MODEL, cost_usd=1)
     engine.record(model=MODEL, cost_usd=1)
     assert {one.state for one in engine.holds()} <= {"released"}
+
+
+def test_an_engine_is_opened_by_await_and_by_async_with() -> None:
+    async def both() -> list[int]:
+        async with AsyncEngine.open(":memory:", settings=Settings()) as entered:
+            await entered.record(model=MODEL, cost_usd=1)
+            counts = [len(await entered.entries())]
+        awaited = await AsyncEngine.open(":memory:", settings=Settings())
+        counts.append(len(await awaited.entries()))
+        await awaited.close()
+        with pytest.raises(LedgerClosed, match="was closed"):
+            await entered.record(model=MODEL, cost_usd=1)
+        return counts
+
+    assert asyncio.run(both()) == [1, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -143,3 +143,28 @@ def test_an_unknown_model_is_no_guess(engine: Engine) -> None:
 def test_before_its_first_card_a_model_has_no_price(engine: Engine) -> None:
     with pytest.raises(PriceUnknown, match="gpt-4o"):
         engine.estimate(model="gpt-4o", input_tokens=1, at="2020-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("messages", "named"),
+    [
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}], "image"),
+        ({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]}, "tools"),
+    ],
+)
+def test_what_cannot_be_counted_is_not_reserved_at_a_guess(engine: Engine, messages: Any, named: str) -> None:
+    assert engine.estimate(model="gpt-4o", messages=messages, max_output_tokens=10).unaccounted
+    with pytest.raises(CallInvalid, match=f"messages: .*{named}.* cannot be counted before the call"):
+        engine.reserve(model="gpt-4o", messages=messages, max_output_tokens=10)
+    assert engine.holds() == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        ({"input_tokens": 200_001, "max_output_tokens": 1}, "context window of 128000 tokens"),
+        ({"input_tokens": 1, "max_output_tokens": 10**9}, "above the model's own limit of 16384"),
+    ],
+)
+def test_more_than_the_model_can_do_is_said(engine: Engine, arguments: dict[str, int], note: str) -> None:
+    assert note in " ".join(engine.estimate(model="gpt-4o", **arguments).notes)  # type: ignore[arg-type]  # counts only

@@ -32,7 +32,8 @@ def book(
     is_beyond = counted is not draft
     draft = _with_known_budgets(transaction, counted)
     call = Call(
-        dimension=as_requested(draft.dimension, draft.requested_model),
+        dimension=draft.dimension,
+        asked=as_requested(draft.dimension, draft.requested_model, draft.requested_provider),
         tags=draft.tags,
         run=draft.run,
         budgets=draft.budgets,

@@ -3,8 +3,8 @@
 ``hard`` refuses a reserve that would pass the limit; ``soft`` admits and marks
 it; ``observe`` counts only. A scope names whom it covers; ``{"user_id": "*"}``
 makes one budget for each user, and a call that names no user is not in it.
-``model`` is the one that was asked for, not the dated one that served: a reserve
-knows no other, and hold and charge must meet in one budget.
+A call counts for the model and provider that were asked for and for those that
+served: the hold knows only the first, the money goes to the second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from tokencalc.errors import BudgetInvalid, InvalidInput
+from tokencalc.errors import BudgetInvalid, InvalidInput, LedgerCorrupt
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import MAX_PICO, decimal_from, decimal_text, pico_from_usd, usd_from_pico
 from tokencalc.periods import PeriodKind, period_kind_from, zone_from
@@ -172,9 +172,17 @@ class Rules:
 
 @lru_cache(maxsize=1024)
 def rules_from(definition: str) -> Rules:
-    """Read a stored definition once."""
-    budget = budget_from(json.loads(definition))
-    details = budget.period == "run" or any(key == "model" or key.startswith("tag:") for key in budget.scope)
+    """Read a stored definition once; LedgerCorrupt where it cannot be one of ours."""
+    try:
+        budget = budget_from(json.loads(definition))
+    except (TypeError, ValueError) as error:
+        raise LedgerCorrupt(
+            f"a budget's stored definition cannot be read ({error}); run `tokencalc verify`, and restore a backup",
+            ledger="",
+        ) from error
+    details = budget.period == "run" or any(
+        key in {"model", "provider"} or key.startswith("tag:") for key in budget.scope
+    )
     return Rules(
         budget=budget,
         limit_pico=budget.limit_pico,

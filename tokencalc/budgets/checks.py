@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.budget import rules_from
-from tokencalc.budgets.covering import Call, covering_value, period_bounds
+from tokencalc.budgets.covering import Call, covering_values, period_bounds
+from tokencalc.errors import LedgerCorrupt
 from tokencalc.ledger.audit import Audit, AuditedEntry, audit
 
 if TYPE_CHECKING:
@@ -54,15 +55,21 @@ class _Spending:
         for budget_id, revision, name, definition in book.budgets():
             try:
                 self._budgets.append((budget_id, revision, name, rules_from(definition)))
-            except ValueError as error:  # broken JSON and refused values alike
+            except LedgerCorrupt as error:
                 book.problem(f"budget {name!r} cannot be read: {error}")
         self._spent: defaultdict[tuple[int, int, str, str], list[int]] = defaultdict(lambda: [0, 0])
 
     def add(self, entry: AuditedEntry) -> None:
-        call = Call(dimension=entry.dimension, tags=entry.tags, run=entry.run, budgets=entry.budgets, at_us=entry.at_us)
+        call = Call(
+            dimension=entry.dimension,
+            asked=entry.asked,
+            tags=entry.tags,
+            run=entry.run,
+            budgets=entry.budgets,
+            at_us=entry.at_us,
+        )
         for budget_id, revision, name, rules in self._budgets:
-            value = covering_value(rules, name, call)
-            if value is not None:
+            for value in covering_values(rules, name, call):
                 key, _, _ = period_bounds(rules.budget.period, rules.budget.timezone, entry.at_us, entry.run)
                 spent = self._spent[budget_id, revision, value, key]
                 spent[0] += entry.amount_pico

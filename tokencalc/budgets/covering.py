@@ -19,7 +19,7 @@ from tokencalc.money import MAX_PICO
 from tokencalc.periods import period_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tokencalc.ledger.records import Dimension
     from tokencalc.ledger.store import BudgetRow, HoldRow, Transaction
@@ -30,9 +30,15 @@ _SLOT_US = 15 * 60 * 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What decides which budgets cover a call: whom it is about, and when."""
+    """What decides which budgets cover a call: whom it is about, and when.
+
+    ``asked`` is the same by the model and provider that were asked for, where others
+    served: a charge counts for both, because its hold was counted for the first and
+    its money goes to the second.
+    """
 
     dimension: Dimension
+    asked: Dimension | None = None
     tags: Mapping[str, str]
     run: str
     budgets: tuple[str, ...]
@@ -53,9 +59,10 @@ def covers(transaction: Transaction, call: Call) -> list[Cover]:
     found: list[Cover] = []
     for row in transaction.budgets():
         rules = rules_from(row.definition)
-        value = covering_value(rules, row.name, call)
-        if value is not None:
-            found.append(Cover(row, rules, period_row(transaction, row, rules, value, call.at_us, call.run)))
+        found += [
+            Cover(row, rules, period_row(transaction, row, rules, value, call.at_us, call.run))
+            for value in covering_values(rules, row.name, call)
+        ]
     return found
 
 
@@ -76,14 +83,19 @@ def unknown_budgets(transaction: Transaction, names: Iterable[str]) -> list[str]
     return [name for name in names if name not in known]
 
 
-def covering_value(rules: Rules, name: str, call: Call) -> str | None:
-    """Return the budget's instance that covers the call, or None; a named budget covers it in any case."""
+def covering_values(rules: Rules, name: str, call: Call) -> list[str]:
+    """Return the budget's instances that cover the call, mostly one or none; a named budget covers it in any case."""
     if call.dimension.notional and not rules.budget.notional:
-        return None
+        return []
     if rules.budget.period == "run" and not call.run:
-        return None
+        return []
     value = scope_value(rules.budget.scope, call.dimension, call.tags)
-    return "" if value is None and name in call.budgets else value
+    values = [] if value is None else [value]
+    if call.asked is not None and call.asked is not call.dimension:
+        value = scope_value(rules.budget.scope, call.asked, call.tags)
+        if value is not None and value not in values:
+            values.append(value)
+    return values or ([""] if name in call.budgets else [])
 
 
 def period_bounds(kind: PeriodKind, timezone: str, at_us: int, run: str) -> tuple[str, int | None, int | None]:
@@ -119,7 +131,7 @@ def period_row(  # noqa: PLR0913, PLR0917  # what names a period row
     transaction.add_period(made)
     if may_hold_older(row, start_us, end_us):
         fill_periods(transaction, row, rules, {(value, _run_of(rules, run)): made}, (start_us, end_us))
-        note_excess(transaction, rules, made, 0, "limit_lowered", at_us, None)
+        note_excess(transaction, rules, made, 0, "budget_set", at_us, None)
         note_crossings(transaction, rules, made, at_us)
     return made
 
@@ -176,30 +188,28 @@ def fill_periods(  # noqa: PLR0913, PLR0917  # what says where to count
     """Count what was booked and what is held in the bounds into the rows by (value, run), or those instance makes."""
     start_us, end_us = bounds
 
-    def find(call: Call) -> PeriodRow | None:
-        value = covering_value(rules, row.name, call)
-        if value is None:
-            return None
-        key = (value, _run_of(rules, call.run))
-        return made.get(key) or (instance(*key) if instance else None)
+    def find(call: Call) -> Iterator[PeriodRow]:
+        for value in covering_values(rules, row.name, call):
+            key = (value, _run_of(rules, call.run))
+            period = made.get(key) or (instance(*key) if instance else None)
+            if period is not None:
+                yield period
 
     details = rules.needs_details or row.revision > 1
     for booked in transaction.booked(start_us=start_us, end_us=end_us, details=details):
-        period = find(
-            Call(
-                dimension=booked.dimension,
-                tags=booked.tags,
-                run=booked.run,
-                budgets=booked.budgets,
-                at_us=start_us or 0,
-            )
+        call = Call(
+            dimension=booked.dimension,
+            asked=booked.asked,
+            tags=booked.tags,
+            run=booked.run,
+            budgets=booked.budgets,
+            at_us=start_us or 0,
         )
-        if period is not None:
+        for period in find(call):
             period.spent_pico += booked.amount_pico
             period.unpriced_calls += booked.unpriced_calls
     for hold in _holds_within(transaction.open_holds(), bounds):
-        period = find(call_of_hold(hold))
-        if period is not None:
+        for period in find(call_of_hold(hold)):
             period.held_pico += hold.amount_pico
             transaction.add_scope(hold, period.period_id)
     for period in made.values():

@@ -197,7 +197,8 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
     row = hold_row(transaction, number)
     if row.state == "settled":
         first = transaction.entry(row.entry_sequence or 0)
-        if _stored(first.usage) == _stored(draft.usage) and first.caller_pico == draft.caller_pico:
+        same_model = (first.provider or "", first.model) == (draft.dimension.provider, draft.dimension.model)
+        if same_model and _stored(first.usage) == _stored(draft.usage) and first.caller_pico == draft.caller_pico:
             return replace(first, replayed=True)
         raise _not_open(transaction, row, "settled with another usage")
     said = row.detail
@@ -208,7 +209,7 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
         draft,
         at_us=row.at_us,
         hold_id=number,
-        tags={**_mapping(said.get("tags")), **draft.tags},
+        tags={**draft.tags, **_mapping(said.get("tags"))},  # the hold's win: they decided on its budgets
         run=str(said.get("run", "")),
         budgets=_names(said.get("budgets")),
         idempotency_key=_text_or_none(said.get("key")),

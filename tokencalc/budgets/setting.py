@@ -95,7 +95,7 @@ def set_budget(transaction: Transaction, budget: Budget) -> None:
         _change_limits(transaction, row, rules)
     else:
         for period in seed_current_period(transaction, row, rules):
-            note_excess(transaction, rules, period, 0, "limit_lowered", transaction.now_us, None)
+            note_excess(transaction, rules, period, 0, "budget_set", transaction.now_us, None)
             note_crossings(transaction, rules, period, transaction.now_us)
     transaction.append(EntryDraft(kind="budget", at_us=transaction.now_us, dimension=Dimension(), notes=(definition,)))
 

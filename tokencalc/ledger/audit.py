@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.clock import instant_from_micros, instant_text
-from tokencalc.errors import CallInvalid
+from tokencalc.errors import CallInvalid, LedgerCorrupt
 from tokencalc.ledger.chain import entry_digest, head_text
 from tokencalc.ledger.records import Dimension, as_requested, entry_id
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class AuditedEntry(NamedTuple):
     """What an entry tells the budgets' own check."""
 
     dimension: Dimension
+    asked: Dimension
     tags: dict[str, str]
     run: str
     budgets: tuple[str, ...]
@@ -98,7 +99,11 @@ class Audit:
                 sums = self._sums[row[3] // QUARTER_US, row[1]]
                 for index, figure in enumerate((int(row[2] == "charge"), row[8], row[5] or 0)):
                     sums[index] += figure
-                on_entry(_audited(row, dimension))
+                try:
+                    with decoding("", f"entry {name}"):
+                        on_entry(_audited(row, dimension))
+                except LedgerCorrupt as error:
+                    self.problem(error.message)
             elif row[2] == "budget":
                 definition = next(iter(_detail(row).get("notes", ())), "")
                 self.definitions[_object(definition).get("name", "")] = (definition, row[4])
@@ -119,7 +124,12 @@ class Audit:
         return None
 
     def check_holds(self) -> None:
-        """Compare what each period holds with the sum of its open holds."""
+        """Compare what each period holds with the sum of its open holds; every hold must be readable."""
+        for number, dimension_id, detail in self._connection.execute("SELECT hold_id, dimension_id, detail FROM hold"):
+            if dimension_id not in self._dimensions:
+                self.problem(f"hold {number}: its dimension {dimension_id} is missing")
+            if detail is not None and not _object(detail):
+                self.problem(f"hold {number}: its detail cannot be read")
         sums: defaultdict[int, int] = defaultdict(int)
         for period_id, amount in self._connection.execute(
             "SELECT period_id, amount_pico FROM hold_scope JOIN hold USING (hold_id) WHERE state = 'open'"
@@ -190,7 +200,8 @@ def _head_from(expect: str) -> tuple[int, str]:
 def _audited(row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
     said = _detail(row)
     return AuditedEntry(
-        dimension=as_requested(dimension, said.get("requested_model")),
+        dimension=dimension,
+        asked=as_requested(dimension, said.get("requested_model"), said.get("requested_provider")),
         tags=said.get("tags", {}),
         run=said.get("run", ""),
         budgets=tuple(said.get("budgets", ())),
@@ -214,7 +225,11 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _about(quarter: int, dimension_id: int) -> str:
-    return f"dimension {dimension_id} from {instant_text(instant_from_micros(quarter * QUARTER_US))}"
+    try:
+        since = instant_text(instant_from_micros(quarter * QUARTER_US))
+    except OverflowError:
+        since = f"quarter-hour {quarter}"
+    return f"dimension {dimension_id} from {since}"
 
 
 def _said(figures: list[int]) -> str:

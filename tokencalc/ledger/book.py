@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.errors import LedgerCorrupt
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, dimension_from_row, dimension_values
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -116,12 +116,11 @@ class CachedBook:
     def _dimension(self, dimension_id: int) -> Dimension:
         found = self._dimensions_by_id.get(dimension_id)
         if found is None:
-            found = dimension_from_row(
-                self._connection.execute(
-                    f"SELECT {DIMENSION_COLUMNS} FROM dimension WHERE dimension_id = ?",
-                    (dimension_id,),
-                ).fetchone()
-            )
+            row = self._connection.execute(
+                f"SELECT {DIMENSION_COLUMNS} FROM dimension WHERE dimension_id = ?", (dimension_id,)
+            ).fetchone()
+            with decoding(self._ledger, f"dimension {dimension_id}"):
+                found = dimension_from_row(row)
             self._dimensions[found] = dimension_id
             self._dimensions_by_id[dimension_id] = found
         return found
@@ -148,7 +147,8 @@ class CachedBook:
 
     def period_by_id(self, period_id: int) -> PeriodRow:
         """Return a period row that exists."""
-        return self._periods_by_id.get(period_id) or self._read_periods("period_id = ?", (period_id,))[0]
+        with decoding(self._ledger, f"budget period {period_id}"):
+            return self._periods_by_id.get(period_id) or self._read_periods("period_id = ?", (period_id,))[0]
 
     def _read_periods(self, where: str, values: tuple[object, ...]) -> list[PeriodRow]:
         rows = self._connection.execute(
@@ -186,18 +186,19 @@ class CachedBook:
 
     def _keep_hold(self, row: tuple[Any, ...]) -> HoldRow:
         number, state, amount, expected, dimension_id, at_us, expires_us, detail, sequence, periods = row
-        self._holds[number] = HoldRow(
-            hold_id=number,
-            state=state,
-            amount_pico=amount,
-            expected_pico=expected,
-            dimension=self._dimension(dimension_id),
-            at_us=at_us,
-            expires_us=expires_us,
-            detail=json.loads(detail) if detail else {},
-            period_ids=tuple(int(period) for period in periods.split(",")) if periods else (),
-            entry_sequence=sequence,
-        )
+        with decoding(self._ledger, f"hold {number}"):
+            self._holds[number] = HoldRow(
+                hold_id=number,
+                state=state,
+                amount_pico=amount,
+                expected_pico=expected,
+                dimension=self._dimension(dimension_id),
+                at_us=at_us,
+                expires_us=expires_us,
+                detail=dict(json.loads(detail).items()) if detail else {},
+                period_ids=tuple(int(period) for period in periods.split(",")) if periods else (),
+                entry_sequence=sequence,
+            )
         return self._holds[number]
 
     def hold(self, hold_id: int) -> HoldRow | None:

@@ -134,5 +134,10 @@ class WriteLock:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute path, with ``~`` expanded."""
+    """Return the absolute path, with ``~`` expanded; LedgerUnavailable for the address of a server."""
+    if "://" in str(path):
+        scheme = str(path).split("://", 1)[0]
+        raise LedgerUnavailable(
+            f"ledger: {scheme!r:.20} ledgers are not in this version; give the path of a file", ledger=f"{scheme}://"
+        )
     return Path(path).expanduser().absolute()

@@ -15,7 +15,7 @@ from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.codec import usage_from_text
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, dimension_from_row, entry_from_row
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
@@ -116,7 +116,7 @@ def report(  # noqa: PLR0913  # keyword only
             )
     zone = zone_from(timezone)
     sums: dict[tuple[object, ...], list[int]] = {}
-    with store.reading() as connection:
+    with store.reading() as connection, decoding(store.name, "an entry, a rollup or their dimension"):
         dimensions = _dimensions(connection)
         for quarter, dimension_id, figures in _figures(
             connection, since, until, timed=not TIME_KEYS.keys().isdisjoint(keys)
@@ -229,12 +229,17 @@ def entries(
                 "AND kind <> 'budget' ORDER BY sequence DESC LIMIT ?",
                 (before, *bounds, page_rows),
             ).fetchall()
-            found = [entry_from_row(row, _dimension(connection, row[1]), store.chain_id) for row in rows]
+            found = [_entry(connection, row, store) for row in rows]
         yield from found
         if len(found) < page_rows:
             return
         before = found[-1].sequence
         left = None if left is None else left - len(found)
+
+
+def _entry(connection: sqlite3.Connection, row: Sequence[Any], store: SqliteStore) -> Entry:
+    with decoding(store.name, f"entry {row[0]}"):
+        return entry_from_row(row, _dimension(connection, row[1]), store.chain_id)
 
 
 def _dimension(connection: sqlite3.Connection, dimension_id: int) -> Dimension:

@@ -43,9 +43,11 @@ class Dimension:
     notional: bool = False
 
 
-def as_requested(dimension: Dimension, requested_model: str | None) -> Dimension:
-    """Return the dimension that budgets see: by the model that was asked for, which is all that a reserve knows."""
-    return dimension if requested_model is None else replace(dimension, model=requested_model)
+def as_requested(dimension: Dimension, model: str | None, provider: str | None) -> Dimension:
+    """Return the dimension by what was asked for, which is all that a reserve knows."""
+    if model is None and provider is None:
+        return dimension
+    return replace(dimension, model=model or dimension.model, provider=provider or dimension.provider)
 
 
 DIMENSION_KEYS = ("provider", "model", "agent_id", "user_id", "project", "api_key_id", "operation")
@@ -81,6 +83,7 @@ class EntryDraft:
     budgets: tuple[str, ...] = ()
     run: str = ""
     requested_model: str | None = None
+    requested_provider: str | None = None
     source: str | None = None
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
@@ -111,6 +114,7 @@ class Entry:
     provider: str | None
     model: str
     requested_model: str | None
+    requested_provider: str | None
     usage: Usage | None
     amount_pico: int | None
     amount_source: AmountSource | None
@@ -229,7 +233,9 @@ class Crossing:
         return usd_from_pico(self.limit_pico)
 
 
-ExcessReason = Literal["overrun", "record_without_hold", "correction", "limit_lowered", "soft_reserve", "write_off"]
+ExcessReason = Literal[
+    "overrun", "record_without_hold", "correction", "limit_lowered", "budget_set", "soft_reserve", "write_off"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

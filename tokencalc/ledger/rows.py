@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from tokencalc.clock import instant_from_micros
+from tokencalc.errors import LedgerCorrupt
 from tokencalc.ledger.codec import lines_from_text, usage_from_text
 from tokencalc.ledger.records import Dimension, Entry, EntryDraft, entry_id, hold_id
 from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tokencalc.ledger.records import AmountSource, EntryKind
 
@@ -21,6 +23,19 @@ ENTRY_COLUMNS = (
     "usage, lines, detail, digest"
 )
 """In the order in which `entry_from_row` reads them."""
+
+
+@contextmanager
+def decoding(ledger: str, row: str) -> Iterator[None]:
+    """Turn whatever a damaged row makes of its reader into LedgerCorrupt, which names the row."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise LedgerCorrupt(
+            f"ledger {ledger}: {row} cannot be read ({type(error).__name__}: {error}); it was left as it is. "
+            "Run `tokencalc verify`, and restore a backup",
+            ledger=ledger,
+        ) from error
 
 
 def dimension_from_row(row: Sequence[Any]) -> Dimension:
@@ -62,6 +77,7 @@ def entry_detail(draft: EntryDraft) -> dict[str, object]:
         "hold": draft.hold_id,
         "corrects": draft.corrects,
         "requested_model": draft.requested_model,
+        "requested_provider": draft.requested_provider,
         "source": draft.source,
         "key": draft.idempotency_key,
     }
@@ -90,6 +106,7 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
         budgets=tuple(said.get("budgets", ())),
         run=said.get("run", ""),
         requested_model=said.get("requested_model"),
+        requested_provider=said.get("requested_provider"),
         source=said.get("source"),
         notes=tuple(said.get("notes", ())),
         idempotency_key=said.get("key"),
@@ -109,6 +126,7 @@ def entry_from_draft(draft: EntryDraft, sequence: int, digest: bytes, *, recorde
         provider=dimension.provider or None,
         model=dimension.model,
         requested_model=draft.requested_model,
+        requested_provider=draft.requested_provider,
         usage=draft.usage,
         amount_pico=draft.amount_pico,
         amount_source=draft.amount_source,

@@ -96,6 +96,7 @@ class BookedAmount:
     """One entry as budgets see it when a period row is made after the entry."""
 
     dimension: Dimension
+    asked: Dimension
     tags: Mapping[str, str]
     budgets: tuple[str, ...]
     run: str

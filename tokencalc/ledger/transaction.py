@@ -17,7 +17,7 @@ from tokencalc.ledger.book import CACHE_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, lines_text, usage_text
 from tokencalc.ledger.records import as_requested
-from tokencalc.ledger.rows import ENTRY_COLUMNS, entry_detail, entry_from_draft, entry_from_row
+from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
@@ -130,8 +130,10 @@ class SqliteTransaction(CachedBook):
             )
         for dimension_id, pico, micro, unpriced, detail in rows.fetchall():
             said = json.loads(detail) if detail else {}
+            dimension = self._dimension(dimension_id)
             yield BookedAmount(
-                dimension=as_requested(self._dimension(dimension_id), said.get("requested_model")),
+                dimension=dimension,
+                asked=as_requested(dimension, said.get("requested_model"), said.get("requested_provider")),
                 tags=said.get("tags", {}),
                 budgets=tuple(said.get("budgets", ())),
                 run=said.get("run", ""),
@@ -191,7 +193,8 @@ class SqliteTransaction(CachedBook):
             f"SELECT {ENTRY_COLUMNS} FROM entry WHERE sequence = ?",
             (sequence,),
         ).fetchone()
-        return entry_from_row(row, self._dimension(row[1]), self.chain_id)
+        with decoding(self._ledger, f"entry {sequence}"):
+            return entry_from_row(row, self._dimension(row[1]), self.chain_id)
 
     # holds
 

@@ -57,7 +57,7 @@ def evaluate(  # noqa: C901, PLR0913  # the hot path in one piece: a call costs 
     else:
         plan = card.ordinary
     leaves = usage.leaves if plan.request is None else _with_request(usage)
-    notes = plan.notes
+    notes = (*usage.notes, *plan.notes) if usage.notes else plan.notes
     factors: Mapping[Meter, Factor] = plan.factors[0]
     if plan.sizes or plan.note_above:
         size = sum([quantity for meter, quantity in leaves if meter in INPUT_METERS])
@@ -131,7 +131,7 @@ def _evaluate_parts(  # noqa: PLR0913, PLR0917  # the arguments of evaluate
         raise unknown[0][1]
     unpriced = [meter for cost in costs for meter in cost.unpriced]
     unpriced += [meter for part, _ in unknown for meter, _ in part.leaves]
-    notes = [note for cost in costs for note in cost.notes] + [error.message for _, error in unknown]
+    notes = [*usage.notes] + [note for cost in costs for note in cost.notes] + [error.message for _, error in unknown]
     return Cost(
         lines=tuple(line for cost in costs for line in cost.lines),
         unpriced=tuple(dict.fromkeys(unpriced)),

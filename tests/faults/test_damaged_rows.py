@@ -1,0 +1,66 @@
+"""Rows that somebody damaged: each verb answers with an error of ours, or as if nothing were wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokencalc import Budget, Engine
+from tokencalc.clock import ManualClock
+from tokencalc.config import Settings
+from tokencalc.errors import BudgetUnknown, LedgerCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with Engine.open(path, clock=ManualClock(), settings=Settings()) as engine:
+        engine.set_budget(Budget(name="b", limit_usd=10, scope={"model": "gpt-4o"}))
+        engine.record(model="gpt-4o", input_tokens=10, output_tokens=1, idempotency_key="k")
+        engine.record(model="gpt-4o", input_tokens=10, output_tokens=1, tags={"team": "x"})
+        engine.reserve(model="gpt-4o", amount_usd=1, agent_id="a")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen_by_verify"),
+    [
+        ("UPDATE hold SET dimension_id = 999", True),
+        ("UPDATE hold SET detail = '[]'", True),
+        ("DELETE FROM dimension", True),
+        ("DELETE FROM budget", True),
+        ("UPDATE budget SET definition = '{}'", True),
+        ("UPDATE entry SET lines = '{}'", True),
+        ('UPDATE entry SET usage = \'{"q": {"no_such_meter": 1}}\'', True),
+        ("UPDATE entry SET usage = '7', lines = '[1]', detail = '3'", True),
+        ('UPDATE entry SET lines = \'{"cards":[],"lines":[["input",1,"x",1,1,0]]}\'', True),
+        ("UPDATE entry SET at_us = 9223372036854775807", True),
+        ("UPDATE idempotency SET entry_sequence = 999", False),
+        ("DELETE FROM hold_scope", True),
+        ("DELETE FROM budget_period", False),
+    ],
+)
+def test_damaged_rows_are_an_error_of_ours(ledger: Path, damage: str, *, seen_by_verify: bool) -> None:
+    with sqlite3.connect(ledger) as connection:
+        connection.execute(damage)
+    connection.close()
+    with Engine.open(ledger, clock=ManualClock(), settings=Settings()) as engine:
+        assert seen_by_verify is not engine.verify().ok
+        for verb in (
+            lambda: list(engine.entries()),
+            lambda: engine.report(group_by=("model", "day")),
+            engine.holds,
+            engine.budget_statuses,
+            lambda: engine.budget_status("b"),
+            lambda: engine.reserve(model="gpt-4o", amount_usd=1),
+            lambda: engine.record(model="gpt-4o", input_tokens=10, output_tokens=1, idempotency_key="k"),
+            lambda: engine.record(model="gpt-4o", input_tokens=10, output_tokens=1),
+        ):
+            with suppress(LedgerCorrupt, BudgetUnknown):
+                verb()
