@@ -14,6 +14,7 @@ Safe for any number of threads; one engine a process and ledger is enough.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -24,7 +25,7 @@ from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instan
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
 from tokencalc.drafts import Drafts
-from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
+from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
 from tokencalc.estimation import Estimate, Request, estimate
 from tokencalc.events import Announcer
 from tokencalc.ledger import query
@@ -344,7 +345,8 @@ class Engine:
     def _sweep(self) -> None:
         """Once a minute, close holds that were lost long ago."""
         if self._sweep_is_due():
-            self.store.writer.run(self.verbs.write_off_lost())
+            with suppress(LedgerError):  # the caller's own step comes next, and says what is wrong
+                self.store.writer.run(self.verbs.write_off_lost())
 
     def sweep_soon(self) -> None:
         """The same without waiting, for callers on an event loop."""

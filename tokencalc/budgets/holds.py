@@ -311,7 +311,7 @@ def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, am
 
 def write_off_lost(transaction: Transaction, *, close_after_us: int) -> list[Entry]:
     """Close holds that have been suspect for so long, each by a write-off at its expected cost."""
-    lost = [row for row in transaction.open_holds() if row.expires_us + close_after_us <= transaction.now_us]
+    lost = transaction.open_holds(expired_by_us=transaction.now_us - close_after_us)
     entries: list[Entry] = []
     for row in lost:
         draft = replace(

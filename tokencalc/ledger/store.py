@@ -161,8 +161,8 @@ class Transaction(Protocol):
     def hold(self, hold_id: int) -> HoldRow | None:
         """Return a hold, or None."""
 
-    def open_holds(self) -> list[HoldRow]:
-        """Return every hold that is open (suspects included)."""
+    def open_holds(self, *, expired_by_us: int | None = None) -> list[HoldRow]:
+        """Return the holds that are open (suspects included), or those of them that had expired by an instant."""
 
     def newest_holds(self, state: HoldState | None, limit: int) -> list[HoldRow]:
         """Return committed holds, the newest first; "suspect" and "open" both are stored as open."""

@@ -206,19 +206,18 @@ class SqliteTransaction(CachedBook):
         self._new_holds[row.hold_id] = row
         self._new_events.append((row.hold_id, "opened", self.now_us, row.amount_pico))
 
-    def open_holds(self) -> list[HoldRow]:
-        """Return every hold that is open (suspects included)."""
-        stored = [row for row in self._read_holds("state = 'open'", ()) if row.state == "open"]
-        return [*stored, *(row for row in self._new_holds.values() if row.state == "open")]
+    def open_holds(self, *, expired_by_us: int | None = None) -> list[HoldRow]:
+        """Return the holds that are open (suspects included), or those of them that had expired by an instant."""
+        until_us = _FOREVER_US if expired_by_us is None else expired_by_us
+        stored = self._read_holds("state = 'open' AND expires_us <= ?", (until_us,))
+        return [
+            row for row in (*stored, *self._new_holds.values()) if row.state == "open" and row.expires_us <= until_us
+        ]
 
     def suspect_pico(self, period_id: int) -> int:
         """Return the sum of suspect holds that are counted in a period."""
-        expired = self._read_holds("state = 'open' AND expires_us <= ?", (self.now_us,))
-        return sum(
-            row.amount_pico
-            for row in expired
-            if period_id in row.period_ids and row.state == "open" and row.expires_us <= self.now_us
-        )
+        expired = self.open_holds(expired_by_us=self.now_us)
+        return sum(row.amount_pico for row in expired if period_id in row.period_ids)
 
     def change_hold(self, row: HoldRow, event: str) -> None:
         """Mark a hold as changed, and note the event."""
