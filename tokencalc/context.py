@@ -53,10 +53,18 @@ def label_from(value: object, *, name: str) -> str:
     if isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and not _REFUSED.search(value) and value.strip():
         return value
     raise CallInvalid(
-        f"{name}: expected text of 1 to {MAX_LABEL_LENGTH} characters without control characters, found {value!r:.60}",
+        f"{name}: expected text of 1 to {MAX_LABEL_LENGTH} characters without control characters, "
+        f"found {_shown(value)}",
         path=name,
         found=value,
     )
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits, or endless nesting
+        return f"a {type(value).__name__} that cannot be written"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,9 @@ def _tags_from(tags: object) -> Mapping[str, str]:
         return _NO_TAGS
     if not isinstance(tags, Mapping) or len(tags) > MAX_TAGS:
         raise CallInvalid(
-            f"tags: expected a mapping of at most {MAX_TAGS} names to text, found {tags!r:.60}", path="tags", found=tags
+            f"tags: expected a mapping of at most {MAX_TAGS} names to text, found {_shown(tags)}",
+            path="tags",
+            found=tags,
         )
     checked = {label_from(name, name="tags"): label_from(value, name=f"tags.{name}") for name, value in tags.items()}
     return MappingProxyType(checked)

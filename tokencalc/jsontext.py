@@ -27,6 +27,9 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 """What `json.dumps` takes without help."""
 
 _MAX_DEPTH = 64
+_MAX_BITS = 14_000  # Python writes no integer of more than 4,300 digits
+_MAX_SHOWN_DEPTH = 8
+_MAX_SHOWN_ITEMS = 100
 _SHOWN_PROPERTIES = ("_usd", "_tokens", "_searches")
 
 
@@ -43,6 +46,8 @@ def json_value(payload: object, *, path: str = "payload", depth: int = 0) -> Jso
     """Return the payload in plain JSON kinds; CallInvalid names the path of what has none."""
     if depth > _MAX_DEPTH:
         raise CallInvalid(f"{path}: nested deeper than {_MAX_DEPTH} levels", path=path, found=type(payload).__name__)
+    if isinstance(payload, int) and payload.bit_length() > _MAX_BITS:
+        raise CallInvalid(f"{path}: a huge integer has no text", path=path, found="a huge integer")
     simple = _scalar(payload)
     if simple is not payload or payload is None or isinstance(payload, str | int | float):
         return simple  # type: ignore[return-value]  # _scalar returns JSON kinds or the payload itself
@@ -118,7 +123,7 @@ def _record(value: object) -> dict[str, object] | None:
     return found
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, depth: int = 0) -> object:
     """A value that an error carries: whatever a caller handed in, so cut it short where it is foreign."""
     if value is None or isinstance(value, bool | float | Decimal | date | Enum | PurePath):
         return value
@@ -126,6 +131,16 @@ def _plain(value: object) -> object:
         return value if value.bit_length() <= 256 else "a huge integer"  # noqa: PLR2004
     if isinstance(value, str):
         return value[:200]
-    if isinstance(value, list | tuple) and len(value) <= 100:  # noqa: PLR2004
-        return [_plain(item) for item in value]
-    return f"{value!r:.200}" if not isinstance(value, bytes) else f"{value[:50]!r}"
+    if isinstance(value, list | tuple | Mapping) and len(value) <= _MAX_SHOWN_ITEMS and depth < _MAX_SHOWN_DEPTH:
+        if not isinstance(value, Mapping):
+            return [_plain(item, depth + 1) for item in value]
+        if all(isinstance(key, str) for key in value):
+            return {key[:200]: _plain(item, depth + 1) for key, item in value.items()}
+    return _written(value[:50] if isinstance(value, bytes) else value)
+
+
+def _written(value: object) -> str:
+    try:
+        return f"{value!r:.200}"
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits inside, or endless nesting
+        return f"a {type(value).__name__} that cannot be written"

@@ -32,11 +32,11 @@ from tokencalc.tool_answers import (
     breakdown_answer,
     budget_answer,
     estimate_answer,
-    metrics_answer,
     report_answer,
     track_answer,
 )
 from tokencalc.tool_arguments import ACTIONS, read_arguments
+from tokencalc.tool_metrics import metrics_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ class TokenCalculatorTool:
         """Read the arguments, pass the bucket and the breaker, and do the action."""
         read = read_arguments(action, arguments)
         if known == "track_usage":
-            return track_answer(self._opened(), read, now=self._clock.now())
+            return track_answer(self._opened, read, now=self._clock.now())
         # Permits come first: a check that is not followed by an attempt would waste a half-open breaker's probe.
         self._permits().take()
         breaker = self._breakers.get(known)

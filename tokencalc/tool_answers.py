@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.budget import scope_value
-from tokencalc.errors import BudgetUnknown, CallInvalid, HoldNotOpen, HoldUnknown, IdempotencyConflict, LedgerError
+from tokencalc.context import Attribution
+from tokencalc.errors import (
+    BudgetUnknown,
+    CallInvalid,
+    HoldNotOpen,
+    HoldUnknown,
+    IdempotencyConflict,
+    LedgerError,
+    TokencalcError,
+)
 from tokencalc.ledger.records import DIMENSION_KEYS, Dimension
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import PeriodKind, period_at
+from tokencalc.pricing.evaluate import check_context
 from tokencalc.providers.registry import read_usage
 from tokencalc.reports.document import budget_document, row_document
-from tokencalc.tokens.count import cache_info, loaded_encodings
 from tokencalc.usage import INPUT_METERS, OUTPUT_METERS, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+    from decimal import Decimal
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import CostLine
     from tokencalc.engine import Engine
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Entry
-    from tokencalc.limits.breaker import Breaker
-    from tokencalc.limits.bucket import TokenBucket
 
 Payload = dict[str, Any]
 
@@ -65,13 +72,19 @@ def _sum_usd(lines: Iterable[CostLine]) -> Decimal:
     return usd_from_pico(sum(line.amount_pico for line in lines))
 
 
-def track_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> Payload:
+def track_answer(opened: Callable[[], Engine], read: Mapping[str, Any], *, now: datetime) -> Payload:
     """Book what a call used, and answer with the entry, the day's spend and the budgets that it fell in.
 
-    A ledger that fails gets the whole call back in the error, under ``retry``, with
-    its instant fixed, so that nothing is lost and a retry books the same entry.
+    A ledger that fails, or cannot be opened at all, gets the whole call back in the
+    error, under ``retry``, with its instant fixed, so that nothing is lost and a
+    retry books the same entry.
     """
     call = _call(read)
+    try:
+        engine = opened()
+    except (TokencalcError, OSError) as error:
+        _refuse_mistakes(call)
+        raise _not_booked(error, read, now) from error
     try:
         entry = engine.record(**call)
     except CALLERS_MISTAKES:
@@ -112,13 +125,21 @@ def _call(read: Mapping[str, Any]) -> Payload:
     return call
 
 
-def _not_booked(error: LedgerError | OSError, read: Mapping[str, Any], now: datetime) -> LedgerError:
+def _refuse_mistakes(call: Mapping[str, Any]) -> None:
+    """Refuse what no ledger could ever book, so that nobody is told to keep it for later."""
+    Attribution(tags=call.get("tags", {}))
+    check_context(call.get("context", {}))
+    if "usage" in call:
+        read_usage(call["usage"], call.get("provider"))
+
+
+def _not_booked(error: TokencalcError | OSError, read: Mapping[str, Any], now: datetime) -> TokencalcError:
     """The same failure, carrying the call that it must not lose, in plain values."""
     retry = {**read, "at": read.get("at", now)}
     if not isinstance(read.get("usage"), Mapping | None):
         retry["usage"] = read_usage(read["usage"], read.get("provider"))
-    kind = type(error) if isinstance(error, LedgerError) else LedgerError
-    values = error.values if isinstance(error, LedgerError) else {}
+    kind = type(error) if isinstance(error, TokencalcError) else LedgerError
+    values = error.values if isinstance(error, TokencalcError) else {}
     message = (
         f"{str(error).rstrip('.')}. This usage was NOT booked: repeat track_usage with the arguments in 'retry' "
         "once the ledger works again"
@@ -153,6 +174,8 @@ def _statuses_of(engine: Engine, entry: Entry) -> list[BudgetStatus]:
     dimension = Dimension(**{key: getattr(entry, key) or "" for key in DIMENSION_KEYS}, notional=entry.notional)
     found = []
     for budget in engine.budgets():
+        if entry.notional and not budget.notional:
+            continue
         value = scope_value(budget.scope, dimension, entry.tags)
         if value is not None:
             found.append(engine.budget_status(budget.name, value or None, at=entry.at))
@@ -236,49 +259,3 @@ def breakdown_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) 
         "until": report.until,
         **answer,
     }
-
-
-def metrics_answer(
-    engine: Engine, *, counts: Mapping[tuple[str, str], int], bucket: TokenBucket, breakers: Mapping[str, Breaker]
-) -> Payload:
-    """How the tool itself fares: operations, cost, caches, limiter, breakers, ledger, configuration."""
-    operations: dict[str, dict[str, int]] = {}
-    for (action, outcome), count in sorted(counts.items()):
-        operations.setdefault(action, {"ok": 0, "failed": 0})[outcome] = count
-    done, failed = sum(counts.values()), sum(values["failed"] for values in operations.values())
-    total = engine.report(group_by=("provider",)).total
-    cache, settings = cache_info(), engine.settings
-    looked_up = cache.hits + cache.misses
-    return {
-        "operations": operations,
-        "total_operations": done,
-        "failed_operations": failed,
-        "error_rate": _ratio(failed, done),
-        "total_cost_usd": total.cost_usd,
-        "calls": total.calls,
-        "unpriced_calls": total.unpriced_calls,
-        "cache": {
-            "hits": cache.hits,
-            "misses": cache.misses,
-            "size": cache.size,
-            "hit_ratio": _ratio(cache.hits, looked_up),
-        },
-        "limiter": {"fill": bucket.fill, "permits_per_minute": bucket.permits_per_minute},
-        "breakers": {action: breaker.state for action, breaker in breakers.items()},
-        "tokenizers_loaded": list(loaded_encodings()),
-        "ledger": {"path": engine.path, "size_bytes": engine.size_bytes},
-        "configuration": {
-            "settings_file": settings.file,
-            "requests_per_minute": settings.requests_per_minute,
-            "durability": settings.durability,
-            "timezone": settings.timezone,
-            "hold_lifetime_s": settings.hold_lifetime_s,
-            "price_files": list(settings.prices),
-            "price_table_checked_on": engine.catalog.checked_on,
-        },
-    }
-
-
-def _ratio(part: int, whole: int) -> Decimal:
-    """A ratio to four places; 0 where nothing was done."""
-    return Decimal(part * 10_000 // whole).scaleb(-4).normalize() if whole else Decimal(0)

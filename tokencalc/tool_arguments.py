@@ -9,11 +9,13 @@ money is its shortest text, text is no number.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from itertools import chain
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -40,26 +42,55 @@ FILTER_KEYS = DIMENSION_KEYS
 """What a report or a breakdown can be narrowed to."""
 
 
+_MAX_BITS = 14_000
+"""Python writes no integer of more than 4,300 digits."""
+
+_MAX_DEPTH = 64
+"""Deeper than this, what is nested cannot be answered as JSON, nor written at all."""
+
+_NEAR = 0.62
+"""As difflib counts: text is near context, and usage not near messages."""
+
+
+def _unwritable(value: object) -> str | None:
+    """Why a value has no place in any message or answer, or None."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        if any(isinstance(item, int) and item.bit_length() > _MAX_BITS for item in level):
+            return "holds a huge integer"
+        inner = (chain(item, item.values()) if isinstance(item, Mapping) else item for item in level if _holds(item))
+        level = list(chain.from_iterable(inner))
+        if not level:
+            return None
+    return "is nested too deep"
+
+
+def _holds(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Mapping | list | tuple | AbstractSet)
+
+
 def _shown(value: object) -> str:
-    huge = isinstance(value, int) and value.bit_length() > 256  # noqa: PLR2004
+    if isinstance(value, int) and value.bit_length() > 256:  # noqa: PLR2004
+        return "a huge integer"
+    reason = _unwritable(value)
     try:
-        return "a huge integer" if huge else f"{value!r:.60}"
-    except ValueError:  # Python writes no integer of more than 4,300 digits
-        return f"a {type(value).__name__} that holds a huge integer"
+        return f"{value!r:.60}" if reason is None else f"a {type(value).__name__} that {reason}"
+    except (ValueError, RecursionError):  # the same inside a foreign object
+        return f"a {type(value).__name__} that cannot be written"
 
 
 def _nearest(found: object, known: tuple[str, ...]) -> str:
-    nearest = get_close_matches(found, known, n=1, cutoff=0.5) if isinstance(found, str) else []
+    nearest = get_close_matches(found, known, n=1, cutoff=_NEAR) if isinstance(found, str) else []
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def _wrong(name: str, expected: str, found: object) -> CallInvalid:
-    return CallInvalid(f"{name}: expected {expected}, found {_shown(found)}", path=name, found=_shown(found))
+    return CallInvalid(f"{name}: expected {expected}, found {_shown(found)}", path=name, found=found)
 
 
 def _not_among(name: str, allowed: tuple[str, ...], found: object) -> CallInvalid:
     message = f"{name}: expected one of {', '.join(allowed)}, found {_shown(found)}{_nearest(found, allowed)}"
-    return CallInvalid(message, path=name, found=_shown(found), allowed=allowed)
+    return CallInvalid(message, path=name, found=found, allowed=allowed)
 
 
 def _count(value: object, *, name: str) -> int:
@@ -215,6 +246,9 @@ def read_arguments(action: object, given: Mapping[str, object]) -> dict[str, Any
     """
     model = _model(action)
     present = {name: value for name, value in given.items() if value is not None or name not in model.model_fields}
+    for name, value in present.items():
+        if _unwritable(value):
+            raise _wrong(name, "a plain value", value)
     try:
         read = model.model_validate(present)
     except ValidationError as error:

@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
     ("arguments", "estimation", "drafts", "verbs", "engine", "async_engine"),
-    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool"),
+    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -26,8 +26,8 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "engine": frozenset({"arguments", "drafts", "estimation", "verbs"}),
     "async_engine": frozenset({"arguments", "engine", "estimation"}),
     "limits": frozenset({"providers"}),
-    "tool_answers": frozenset({"reports", "tool_arguments"}),
-    "tool": frozenset({"reports", "importers", "tool_arguments", "tool_answers"}),
+    "tool_answers": frozenset({"reports"}),
+    "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics"}),
     "__main__": frozenset({"__init__"}),
 }
 """The exceptions: a room and the earlier rooms of its own floor that it may import from."""

@@ -35,6 +35,19 @@ ESTIMATE = (
     "engine.estimate(model='claude-sonnet-4-5', text='Hello world')\n"
 )
 HELP = "from tokencalc.cli.main import main\nmain(['--help'], standalone_mode=False)\nprint()\n"
+ON_A_LEDGER = (
+    "budget set daily 1",
+    "budget list",
+    "budget status daily",
+    "budget check daily 1",
+    "report",
+    "report --markdown",
+    "report --json",
+    "holds list",
+    "verify",
+)
+RUNS = "".join(f"main([*{line.split()}, '--ledger', 'usage.db'], standalone_mode=False)\n" for line in ON_A_LEDGER)
+LEDGER = f"from tokencalc.cli.main import main\n{RUNS}"
 TOOL = "from tokencalc import TokenCalculatorTool\nTokenCalculatorTool()\n"
 LOADED = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
 
@@ -70,8 +83,14 @@ def test_the_watch_sees_a_connection(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "allowed"),
-    [("import tokencalc\n", set()), (HELP, {"click"}), (PRICE, {"sqlite3"}), (ESTIMATE, {"sqlite3", "tiktoken"})],
-    ids=["import", "help", "price", "estimate"],
+    [
+        ("import tokencalc\n", set()),
+        (HELP, {"click"}),
+        (PRICE, {"sqlite3"}),
+        (ESTIMATE, {"sqlite3", "tiktoken"}),
+        (LEDGER, {"click", "psutil", "rich", "sqlite3"}),
+    ],
+    ids=["import", "help", "price", "estimate", "commands on a ledger"],
 )
 def test_nothing_heavy_is_loaded_by(code: str, allowed: set[str], tmp_path: Path) -> None:
     assert loaded_by(code, tmp_path) & HEAVY <= allowed

@@ -206,6 +206,13 @@ def test_tags_are_a_mapping_of_text_to_text(tags: Any, path: str) -> None:
     assert caught.value.path == path
 
 
+def test_what_python_cannot_write_is_refused_as_well() -> None:
+    huge = 10**5000  # more than 4,300 digits
+    for tags, path in (({"team": huge}, "tags.team"), ({huge: "a"}, "tags"), ([huge], "tags")):
+        with pytest.raises(CallInvalid, match=rf"^{path}: expected .* found a \w+ that cannot be written$"):
+            attribution(tags=tags)  # type: ignore[arg-type]  # what is tested
+
+
 def test_tags_are_a_copy_that_nobody_changes() -> None:
     mine = {"team": "search"}
     found = Attribution(tags=mine)

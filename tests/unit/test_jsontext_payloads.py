@@ -88,9 +88,35 @@ def test_an_errors_foreign_values_are_cut_short() -> None:
     assert shown["huge"] == "a huge integer"
 
 
+ENDLESS: list[object] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        ("nope", "nope"),
+        ({"a": [1, None, {"b": True}]}, {"a": [1, None, {"b": True}]}),
+        (["a", "b"], ("a", "b")),
+        ({"a": "a huge integer"}, {"a": 10**5000}),
+        ("{1: 'a'}", {1: "a"}),
+        ("a dict that cannot be written", {10**5000: "a"}),
+        ("b'raw'", b"raw"),
+        ("{7}", {7}),
+    ],
+)
+def test_a_value_that_was_found_stays_plain_where_json_can_say_it(expected: object, found: object) -> None:
+    assert expected == json.loads(to_json(UsageInvalid("bad", path="x", found=found)))["found"]
+
+
+def test_a_value_without_an_end_is_cut() -> None:
+    assert "[[...]]" in to_json(UsageInvalid("bad", path="x", found=ENDLESS))
+
+
 @pytest.mark.parametrize(
     ("message", "payload"),
     [
+        (r"payload\.a\[0\]: a huge integer has no text", {"a": [10**5000]}),
         (r"payload\.a\[1\]: expected plain values.*found a object", {"a": [1, object()]}),
         ("payload: expected text as a key, found None", {None: 1}),
         ("payload: expected plain values.*found a bytes", b"raw"),

@@ -159,6 +159,25 @@ def test_tracking_shows_the_budgets_that_it_fell_in(tool: TokenCalculatorTool, e
     assert budgets["each"]["scope_value"] == "analyzer_agent"
 
 
+def test_usage_that_a_subscription_paid_falls_only_in_budgets_that_say_so(
+    tool: TokenCalculatorTool, engine: Engine
+) -> None:
+    engine.set_budget(Budget(name="money", limit_usd=1))
+    engine.set_budget(Budget(name="all", limit_usd=1, notional=True))
+    budgets = good(tool, "track_usage", **CALL, notional=True)["budgets"]
+    assert [(status["budget"], status["notional"], status["spent_usd"]) for status in budgets] == [
+        ("all", True, CALL_COST)
+    ]
+    budgets = good(tool, "track_usage", **CALL)["budgets"]
+    assert {status["budget"]: status["spent_usd"] for status in budgets} == {"money": CALL_COST, "all": 2 * CALL_COST}
+
+
+def test_a_value_that_was_found_is_answered_as_it_was(tool: TokenCalculatorTool) -> None:
+    assert bad(tool, "nope")["found"] == "nope"
+    assert bad(tool, "track_usage", **CALL, tags=["a", 1])["found"] == ["a", 1]
+    assert bad(tool, "get_usage_report", period={"a": "day"})["found"] == {"a": "day"}
+
+
 def test_a_budget_is_checked_with_an_amount(tool: TokenCalculatorTool, engine: Engine) -> None:
     engine.set_budget(Budget(name="daily", limit_usd="1"))
     engine.set_budget(Budget(name="watch", limit_usd="0.1", policy="observe"))
@@ -283,6 +302,54 @@ def test_a_ledger_that_fails_gives_the_usage_back(
     assert (payload["booked"], payload["error"]) == (False, "ledger_unavailable")
     assert "NOT booked" in payload["message"]
     assert good(tool, "track_usage", **payload["retry"])["cost_usd"] == CALL_COST
+
+
+def test_a_ledger_that_cannot_be_opened_gives_the_usage_back(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    tool = TokenCalculatorTool(ledger=tmp_path / "file" / "usage.db", clock=clock)
+    payload = bad(tool, "track_usage", **CALL, tags={"team": "search"})
+    assert (payload["booked"], payload["error"]) == (False, "ledger_unavailable")
+    assert "NOT booked" in payload["message"]
+    assert {**CALL, "tags": {"team": "search"}, "at": clock.now()} == payload["retry"]
+    (tmp_path / "file").unlink()
+    assert good(tool, "track_usage", **payload["retry"])["at"] == clock.now()
+
+
+def test_a_tool_that_was_closed_gives_the_usage_back(
+    tool: TokenCalculatorTool, engine: Engine, clock: ManualClock
+) -> None:
+    tool.close()
+    payload = bad(tool, "track_usage", **CALL, usage=None, cost_usd="0.5")
+    assert (payload["booked"], payload["error"]) == (False, "ledger_closed")
+    clock.advance(86_400)
+    good(TokenCalculatorTool(engine, clock=clock), "track_usage", **json.loads(to_json(payload["retry"])))
+    entry = next(engine.entries())
+    assert (str(entry.at), entry.caller_cost_usd) == ("2026-11-20 12:00:00+00:00", Decimal("0.5"))
+
+
+def test_settings_that_cannot_be_read_give_the_usage_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tokencalc.toml").write_text("ledgr = 1\n", encoding="utf-8")
+    payload = bad(TokenCalculatorTool(), "track_usage", **CALL)
+    assert (payload["booked"], payload["error"]) == (False, "config_invalid")
+    assert payload["retry"]["input_tokens"] == 150
+
+
+@pytest.mark.parametrize(
+    ("error", "change"),
+    [
+        ("call_invalid", {"tags": {"team": 7}}),
+        ("call_invalid", {"context": {"colour": "red"}}),
+        ("usage_invalid", {"usage": {"prompt_tokens": -1}, "input_tokens": None, "output_tokens": None}),
+    ],
+)
+def test_what_no_ledger_could_book_is_not_kept_for_later(
+    tool: TokenCalculatorTool, error: str, change: dict[str, Any]
+) -> None:
+    tool.close()
+    payload = bad(tool, "track_usage", **{**CALL, **change})
+    assert payload["error"] == error
+    assert "retry" not in payload
 
 
 def test_the_tool_opens_its_ledger_on_first_use_and_closes_it(tmp_path: Path) -> None:

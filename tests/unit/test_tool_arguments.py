@@ -91,7 +91,7 @@ def test_an_action_to_come_says_so(action: str) -> None:
         (r"agent_id: expected a plain value, found a huge", "track_usage", {**CALL, "agent_id": 10**5000}),
         (r"operation: expected text .* without control", "track_usage", {**CALL, "operation": "a\x1b[2J"}),
         (r"tags: expected a mapping .* found \['a'\]", "track_usage", {**CALL, "tags": ["a"]}),
-        (r"tags: expected a mapping .* found a list that holds a huge", "track_usage", {**CALL, "tags": [10**5000]}),
+        (r"tags: expected a plain value, found a list that holds a huge", "track_usage", {**CALL, "tags": [10**5000]}),
         (r"cost_usd: expected a plain value, found a list", "track_usage", {**CALL, "cost_usd": [10**5000]}),
         (r"tags: expected a mapping .* found \{1: 'a'\}", "track_usage", {**CALL, "tags": {1: "a"}}),
         (
@@ -142,10 +142,57 @@ def test_what_is_allowed_is_a_value_of_the_error() -> None:
     with pytest.raises(CallInvalid, match="expected one of") as caught:
         read_arguments("get_usage_report", {"period": "moth"})
     assert caught.value.values["allowed"] == ("hour", "day", "week", "month", "total")
+    assert caught.value.found == "moth"
     with pytest.raises(CallInvalid, match="missing") as caught:
         read_arguments("track_usage", {"agent_id": "a"})
     assert caught.value.values["missing"] == ("operation", "model")
     assert caught.value.values["required"] == ("agent_id", "operation", "model")
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ("check_budget", "agent_id"),
+        ("check_budget", "usage"),
+        ("track_usage", "messages"),
+        ("estimate_cost", "cache_write_tokens"),
+    ],
+)
+def test_a_name_that_is_like_none_gets_no_hint_but_the_list(action: str, name: str) -> None:
+    with pytest.raises(CallInvalid, match=f"{action}: unknown argument '{name}'; it takes ") as caught:
+        read_arguments(action, {name: 1})
+    assert tuple(ACTIONS[action].model_fields) == caught.value.values["allowed"]
+
+
+HUGE = 10**5000
+DEEP: list[object] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+ENDLESS: list[object] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "value"),
+    [
+        ("a huge integer", HUGE),
+        ("a dict that holds a huge integer", {"a": HUGE}),
+        ("a dict that holds a huge integer", {HUGE: "a"}),
+        ("a list that holds a huge integer", [{"role": "user", "content": [{"type": "text", "text": {HUGE}}]}]),
+        ("a tuple that holds a huge integer", ("a", HUGE)),
+        ("a list that is nested too deep", DEEP),
+        ("a dict that is nested too deep", {"a": ENDLESS}),
+    ],
+    ids=["itself", "as a value", "as a key", "deep inside", "in a tuple", "too deep", "without an end"],
+)
+@pytest.mark.parametrize(
+    ("action", "name"), [("track_usage", "tags"), ("track_usage", "usage"), ("estimate_cost", "messages")]
+)
+def test_what_nobody_could_write_is_refused_wherever_it_stands(
+    reason: str, value: object, action: str, name: str
+) -> None:
+    with pytest.raises(CallInvalid, match=f"^{name}: expected a plain value, found {reason}$"):
+        read_arguments(action, {name: value})
 
 
 def test_every_filter_of_a_report_is_an_argument() -> None:

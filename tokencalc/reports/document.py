@@ -78,6 +78,7 @@ def budget_document(status: BudgetStatus) -> dict[str, Any]:
         "scope": dict(status.budget.scope),
         "scope_value": status.scope_value or None,
         "policy": status.budget.policy,
+        "notional": status.budget.notional,
         "period": status.period.key,
         "timezone": status.budget.timezone,
         "resets_at": status.period.end,

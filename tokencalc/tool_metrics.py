@@ -1,0 +1,65 @@
+"""What `get_metrics` answers: how the tool itself fares.
+
+In a file of its own because the cache of counts loads the tokenizer, which no
+other answer needs.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.tokens.count import cache_info, loaded_encodings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokencalc.engine import Engine
+    from tokencalc.limits.breaker import Breaker
+    from tokencalc.limits.bucket import TokenBucket
+
+
+def metrics_answer(
+    engine: Engine, *, counts: Mapping[tuple[str, str], int], bucket: TokenBucket, breakers: Mapping[str, Breaker]
+) -> dict[str, Any]:
+    """How the tool itself fares: operations, cost, caches, limiter, breakers, ledger, configuration."""
+    operations: dict[str, dict[str, int]] = {}
+    for (action, outcome), count in sorted(counts.items()):
+        operations.setdefault(action, {"ok": 0, "failed": 0})[outcome] = count
+    done, failed = sum(counts.values()), sum(values["failed"] for values in operations.values())
+    total = engine.report(group_by=("provider",)).total
+    cache, settings = cache_info(), engine.settings
+    looked_up = cache.hits + cache.misses
+    return {
+        "operations": operations,
+        "total_operations": done,
+        "failed_operations": failed,
+        "error_rate": _ratio(failed, done),
+        "total_cost_usd": total.cost_usd,
+        "calls": total.calls,
+        "unpriced_calls": total.unpriced_calls,
+        "cache": {
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "size": cache.size,
+            "hit_ratio": _ratio(cache.hits, looked_up),
+        },
+        "limiter": {"fill": bucket.fill, "permits_per_minute": bucket.permits_per_minute},
+        "breakers": {action: breaker.state for action, breaker in breakers.items()},
+        "tokenizers_loaded": list(loaded_encodings()),
+        "ledger": {"path": engine.path, "size_bytes": engine.size_bytes},
+        "configuration": {
+            "settings_file": settings.file,
+            "requests_per_minute": settings.requests_per_minute,
+            "durability": settings.durability,
+            "timezone": settings.timezone,
+            "hold_lifetime_s": settings.hold_lifetime_s,
+            "price_files": list(settings.prices),
+            "price_table_checked_on": engine.catalog.checked_on,
+        },
+    }
+
+
+def _ratio(part: int, whole: int) -> Decimal:
+    """A ratio to four places; 0 where nothing was done."""
+    return Decimal(part * 10_000 // whole).scaleb(-4).normalize() if whole else Decimal(0)
