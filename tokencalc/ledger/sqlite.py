@@ -239,7 +239,7 @@ class SqliteStore:
         )
         try:
             self._set_up(connection)
-        except sqlite3.Error:
+        except (sqlite3.Error, TokencalcError):
             connection.close()
             raise
         return connection
