@@ -71,10 +71,17 @@ def test_an_answer_becomes_a_call_with_what_it_needs(tmp_path: Path) -> None:
 
 def test_neither_content_nor_the_folders_path_is_kept(tmp_path: Path) -> None:
     calls, logs = read(tmp_path, answer(), b'{"usage": SECRET', name="projects/-home-dev-hidden-shop/s1.jsonl")
-    shown = repr((calls, logs.summary))
-    assert "SECRET" not in shown
-    assert "hidden" not in shown
+    assert "SECRET" not in repr((calls, logs.summary))
+    assert "hidden" not in repr(calls)
     assert calls[0].source == "s1.jsonl:1"
+
+
+def test_a_damaged_line_is_named_with_its_folder_so_that_it_can_be_found(tmp_path: Path) -> None:
+    _, logs = read(tmp_path, b'{"usage": cut', b'{"usage": cut', name="projects/-home-dev-shop/s1.jsonl")
+    assert [problem.split(": ")[0] for problem in logs.summary.problems] == [
+        "projects/-home-dev-shop/s1.jsonl:1",
+        "projects/-home-dev-shop/s1.jsonl:2",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class ClaudeCodeLogs:
                     project = self._read_line(file, number, line, project)
                     self._report()
         except OSError as error:
-            self.summary.skip("unreadable_files", f"{file.shown}: cannot be read: {error.strerror}")
+            self.summary.skip("unreadable_files", f"{file.below_root}: cannot be read: {error.strerror}")
 
     def _report(self, *, force: bool = False) -> None:
         read = self.summary.bytes_read
@@ -113,7 +113,7 @@ class ClaudeCodeLogs:
 
     def _read_line(self, file: LogFile, number: int, line: bytes | None, project: str | None) -> str | None:
         """Take one line in; return the project for lines after it that do not name theirs."""
-        place = f"{file.shown}:{number}"
+        place = f"{file.below_root}:{number}"
         if line is None:
             self.summary.skip("huge_lines", f"{place}: line is too long, skipped")
             return project
@@ -128,10 +128,11 @@ class ClaudeCodeLogs:
             self.summary.skip("malformed_lines", f"{place}: not a JSON object (a partial or damaged line), skipped")
             return project
         project = _last_part(fields.get("cwd")) or project
-        self._take(fields, place, project, in_subagents="subagents" in file.shown.split("/"))
+        self._take(fields, file, number, project)
         return project
 
-    def _take(self, fields: dict[str, Any], place: str, project: str | None, *, in_subagents: bool) -> None:
+    def _take(self, fields: dict[str, Any], file: LogFile, number: int, project: str | None) -> None:
+        place = f"{file.below_root}:{number}"
         message = fields.get("message")
         is_answer = fields.get("type", "assistant") == "assistant"  # old files have no type
         if not is_answer or not isinstance(message, dict) or message.get("usage") is None:
@@ -160,14 +161,14 @@ class ClaudeCodeLogs:
             at=at,
             request_id=_text(fields.get("requestId")),
             is_sidechain=is_sidechain,
-            is_agent=is_sidechain or in_subagents,
+            is_agent=is_sidechain or "subagents" in file.shown.split("/"),
             total=usage.input_tokens + usage.output_tokens,
             model=model,
             usage=usage,
             session=_text(fields.get("sessionId")),
             project=project,
             cost_usd=self._claimed(fields.get("costUSD"), place),
-            source=place,
+            source=f"{file.shown}:{number}",
         )
         self._merge(_text(message.get("id")) or _fingerprint(fields, message), line)
 

@@ -30,9 +30,14 @@ class LogFile:
     size_bytes: int
 
     @property
+    def below_root(self) -> str:
+        """Path below the folder that was looked into, with which its owner finds the file again."""
+        return self.path.relative_to(self.root).as_posix() if self.path != self.root else self.path.name
+
+    @property
     def shown(self) -> str:
-        """Path below the project's folder; agents spell a project's whole path in that folder's name."""
-        parts = self.path.relative_to(self.root).parts if self.path != self.root else (self.path.name,)
+        """Path below the project's folder, to be kept; agents spell a project's whole path in that folder's name."""
+        parts = tuple(self.below_root.split("/"))
         if "projects" in parts[:-2]:
             parts = parts[parts.index("projects") + 2 :]
         elif self.root.name == "projects" and len(parts) > 1:

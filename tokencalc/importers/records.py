@@ -62,7 +62,8 @@ class ImportSummary:
     """What was read and what was left out; complete once the calls were iterated to their end.
 
     ``skipped`` counts by reason; ``problems`` has the first twenty places of what
-    was damaged, as ``file:line: what``.
+    was damaged, as ``file:line: what``, with the file's path below the folder that
+    was looked into.
     """
 
     files: int = 0
