@@ -50,6 +50,19 @@ def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path, monke
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("command", ["prices show gpt-4o", "prices list --json", "demo", "--help", "report"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_is_no_error(
+    command: str, closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = f"{sys.executable} -m tokencalc {command} {closed}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)  # noqa: S607  # bash by PATH
+    # There is no ledger to report on, which is told where somebody listens.
+    assert done.returncode == (2 if command == "report" else 0)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("module", ["rich", "tiktoken", "pydantic", "psutil", "sqlite3", "tokencalc.engine"])
 def test_the_help_imports_nothing_heavy(module: str) -> None:
     code = (

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,6 +49,7 @@ class _Commands(click.Group):
     ) -> Any:
         """Run, tell errors in one line, and end with the exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
         given = list(sys.argv[1:] if args is None else args)
+        _open_closed_streams()
         _make_streams_forgiving()
         code = _run(
             lambda: super(_Commands, self).main(given, prog_name or "tokencalc", complete_var, False, **extra), given
@@ -188,6 +190,14 @@ def _tell(values: dict[str, object], code: int, *, as_json: bool) -> int:
     if as_json:
         click.echo(to_json(values, indent=2))
     return code
+
+
+def _open_closed_streams() -> None:
+    # `tokencalc report >&-` leaves no stream at all: what nobody reads goes nowhere, and the exit code says the rest.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # open until the end
 
 
 def _make_streams_forgiving() -> None:
