@@ -145,6 +145,29 @@ def test_a_report_can_be_narrowed_and_cut(ledger: str) -> None:
     assert "Nothing was booked" in shown("report", "--ledger", ledger, "--period", "hour")
 
 
+def test_the_dearest_rows_are_chosen_before_they_are_put_in_order_of_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "days.db")
+    with Engine.open(path) as engine:
+        for day, cost in enumerate(("1", "5", "2", "9", "3"), start=1):
+            engine.record(model="m", cost_usd=cost, at=f"2026-11-0{day}T10:00:00Z")
+    lines = shown("report", "--ledger", path, "--by", "day", "--top", "3").splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("2026")] == [
+        ["2026-11-02", "$5.000000"],
+        ["2026-11-04", "$9.000000"],
+        ["2026-11-05", "$3.000000"],
+    ]
+    assert "2 more rows; leave out --top to see them." in lines
+
+
+def test_cached_tokens_are_those_that_were_read(tmp_path: Path) -> None:
+    path = str(tmp_path / "cache.db")
+    with Engine.open(path) as engine:
+        usage = Usage(input_tokens=9_000_000, cache_read_tokens=1_576_836, cache_write_5m_tokens=5_000_000)
+        engine.record(model="claude-sonnet-4-5", usage=usage)
+    heads, _, row, *_ = shown("report", "--ledger", path).splitlines()
+    assert dict(zip(heads.split(), row.split(), strict=True))["cached"] == "1.58M"
+
+
 def test_a_report_exits_with_5_for_unpriced_calls_where_asked(ledger: str) -> None:
     assert run("report", "--ledger", ledger, "--strict-prices").exit_code == 5
     assert run("report", "--ledger", ledger, "--strict-prices", "--where", "model=gpt-4o").exit_code == 0
@@ -163,11 +186,26 @@ def test_budgets_are_set_listed_and_shown(ledger: str) -> None:
     status = parsed("budget", "status", "daily", "--at", "2026-11-11", "--ledger", ledger)
     assert (status["spent_usd"], status["available_usd"]) == ("0.003", "0.005")
     text = shown("budget", "status", "daily", "--at", "2026-11-11", "--ledger", ledger)
-    assert "] 37 %" in text
+    assert "] 37.5 %" in text
     assert "left                  $0.005000" in text
     listed = parsed("budget", "list", "--ledger", ledger)["budgets"]
     assert [budget["budget"] for budget in listed] == ["daily"]
     assert "daily" in shown("budget", "list", "--ledger", ledger)
+
+
+def test_a_budget_counts_what_a_subscription_paid_where_it_says_so(ledger: str) -> None:
+    shown("budget", "set", "money", "1", "--ledger", ledger)
+    shown("budget", "set", "all", "1", "--notional", "--ledger", ledger)
+    with Engine.open(ledger) as engine:
+        engine.record(model="gpt-4o", cost_usd="0.5", notional=True)
+    listed = {status["budget"]: status for status in parsed("budget", "list", "--ledger", ledger)["budgets"]}
+    assert (listed["money"]["notional"], listed["money"]["spent_usd"]) == (False, "0")
+    assert (listed["all"]["notional"], listed["all"]["spent_usd"]) == (True, "0.5")
+    text = shown("budget", "list", "--ledger", ledger)
+    assert ("all *" in text, "money *" in text) == (True, False)
+    assert "* also counts usage that a subscription paid" in text
+    assert "notional usage counted" in " ".join(shown("budget", "status", "all", "--ledger", ledger).split())
+    assert "not counted" in shown("budget", "status", "money", "--ledger", ledger)
 
 
 def test_an_amount_that_does_not_fit_exits_with_3(ledger: str) -> None:
@@ -216,6 +254,12 @@ def test_import_books_each_call_once(ledger: str) -> None:
     second = parsed("import", "sample", "--ledger", ledger)
     assert (first["calls"], 0, first["calls"]) == (first["new"], second["new"], second["known"])
     assert run("import", "auto", "--ledger", ledger).exit_code == 2
+
+
+def test_import_says_where_notional_calls_count(tmp_path: Path) -> None:
+    line = "Notional calls are in reports, and count only in budgets set with --notional."
+    assert line in run("import", "sample", "--ledger", str(tmp_path / "own.db")).stdout
+    assert line not in run("import", "sample", "--billed", "--ledger", str(tmp_path / "billed.db")).stdout
 
 
 def test_prices_show_cards_with_dates_and_sources() -> None:

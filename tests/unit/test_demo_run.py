@@ -47,7 +47,7 @@ def test_it_tells_everything_that_it_promises(tmp_path: Path) -> None:
         r"^Total \$[\d.]+ \(notional\), 2026-11-09 to 2026-11-15$",
         r"^Caching saved \$[\d.]+, against the same tokens at the plain input rate\.$",
         r"^Dearest models$",
-        r"^\[#+\|#+\.+\|\.+\] 8\d %   \| alerts at 75, 90, 100 %$",
+        r"^\[#+\|#+\.+\|\.+\] 8\d\.\d %   \| alerts at 75, 90, 100 %$",
         r"Alerts passed: 75 %\.",
         r"\$0\.010000 is left\. Refused before it was made\.",
         r"^claude-orion-preview +3  no price is known",
@@ -73,6 +73,21 @@ def test_its_figures_are_those_of_its_ledger(tmp_path: Path) -> None:
         assert sum(Decimal(row["cost_usd"]) for row in rows) == total.cost_usd
     assert document["total"]["unpriced_calls"] == 3
     assert f"{total.calls} calls in" in text
+
+
+def test_the_screen_and_the_report_show_the_same_shares(tmp_path: Path) -> None:
+    text = demo()
+    report = (tmp_path / ".tokencalc" / "report.md").read_text(encoding="utf-8")
+    shares = re.findall(r"\d+\.\d %", text)
+    assert len(shares) == 4
+    assert [share for share in shares if f"| {share} |" not in report] == []
+
+
+def test_its_budgets_count_what_a_subscription_paid() -> None:
+    assert "It was set to count notional calls." in " ".join(demo().split())
+    budget = json.loads(demo("--json"))["report"]["budgets"][0]
+    assert budget["notional"] is True
+    assert Decimal(budget["spent_usd"]) > 0
 
 
 def test_the_refused_call_left_nothing_in_the_ledger(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def budget() -> None:
     help="hard refuses, soft marks, observe counts.",
 )
 @click.option("--alert-at", default="75,90,100", show_default=True, metavar="PERCENTS", help="When it speaks up.")
+@click.option("--notional", is_flag=True, help="Also count usage that a subscription paid.")
 @ledger_option
 @json_option
 def set_budget(  # noqa: PLR0913  # one argument for each option
@@ -65,6 +66,7 @@ def set_budget(  # noqa: PLR0913  # one argument for each option
     scope: tuple[tuple[str, str], ...],
     policy: Any,
     alert_at: str,
+    notional: bool,
     ledger: str | None,
     as_json: bool,
 ) -> int:
@@ -77,6 +79,7 @@ def set_budget(  # noqa: PLR0913  # one argument for each option
         scope=pairs_as_dict(scope, name="scope"),
         policy=policy,
         alert_at=_percents(alert_at),
+        notional=notional,
     )
     with open_ledger(ledger, create=True) as engine:
         status = engine.set_budget(made)
@@ -100,7 +103,7 @@ def list_budgets(*, ledger: str | None, as_json: bool) -> int:
             ("budget", "period", "limit", "spent", "held", "left", "used"),
             [
                 (
-                    _title(status),
+                    f"{_title(status)}{' *' if status.budget.notional else ''}",
                     status.period.key,
                     dollars(status.limit_usd),
                     dollars(status.spent_usd),
@@ -112,6 +115,8 @@ def list_budgets(*, ledger: str | None, as_json: bool) -> int:
             ],
             texts=(0, 1),
         )
+        if any(status.budget.notional for status in statuses):
+            put("* also counts usage that a subscription paid")
     return OK
 
 
@@ -187,6 +192,7 @@ def show_status(status: BudgetStatus) -> None:
         ("spent", dollars(status.spent_usd)),
         ("held", dollars(status.held_usd)),
         ("left", dollars(status.available_usd)),
+        ("notional usage", "counted" if made.notional else "not counted"),
         ("alerts passed", ", ".join(f"{percent} %" for percent in alerts_passed(status)) or "none"),
     ]
     if status.suspect_usd:

@@ -27,6 +27,9 @@ from tokencalc.reports.summary import Summary, summarise
 if TYPE_CHECKING:
     from tokencalc.importers.found import FoundLogs
 
+_NOTIONAL = True
+"""Logs do not say who paid; the sample budgets then have to count what a subscription did."""
+
 
 @click.command(epilog=examples("tokencalc demo", "tokencalc demo --logs auto"))
 @click.option(
@@ -81,13 +84,14 @@ def _run(logs: str, found: FoundLogs, folder: Path) -> Outcome:
     # The person's price tables and time zone hold here too; their ledger and their budgets stay out of it.
     settings = replace(load_settings(), ledger=None, budgets=(), run=None)
     with Engine.open(ledger, settings=settings) as engine:
-        imported = import_logs(engine, found, notional=True)
+        imported = import_logs(engine, found, notional=_NOTIONAL)
         zone = settings.timezone
         days = engine.report(group_by=("day",), timezone=zone).rows
-        daily = set_daily_budget(engine, days, timezone=zone)
+        daily = set_daily_budget(engine, days, timezone=zone, notional=_NOTIONAL)
         by_model = engine.report(group_by=("provider", "model"))
         models = [(row.provider, row.model) for row in by_model.rows if row.cost_usd]
-        refusal = refuse_one(engine, by_model.total.cost_usd, models) if models else None
+        spent = by_model.total.cost_usd
+        refusal = refuse_one(engine, spent, models, notional=_NOTIONAL) if models else None
         summary = summarise(engine, now=SystemClock().now(), timezone=zone, budgets=(daily,) if daily else ())
     return Outcome(
         imported=imported,

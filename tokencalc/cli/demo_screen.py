@@ -102,7 +102,8 @@ def _show_models(summary: Summary) -> None:
 def _show_daily(status: BudgetStatus) -> None:
     put()
     put(f"A sample budget: {dollars(status.limit_usd)} a day", style="bold")
-    put(f"Chosen so that the busiest day, {status.period.key}, passes its alert at 75 %.")
+    counts = " It was set to count notional calls." if status.budget.notional else ""
+    put(f"Chosen so that the busiest day, {status.period.key}, passes its alert at 75 %.{counts}")
     share = share_of(status.spent_usd, status.limit_usd)
     if share is not None:
         put_bar(share, marks=status.budget.alert_at)

@@ -54,6 +54,8 @@ def import_logs(*, logs: str, billed: bool, ledger: str | None, as_json: bool) -
     if done.changed:
         put(f"{counted(done.changed, 'call')} had other figures in an earlier import, which were kept.")
     put(f"Ledger: {path}")
+    if done.summary.calls and not billed:
+        put("Notional calls are in reports, and count only in budgets set with --notional.")
     if skipped_text(done.summary):
         put(f"Left out: {skipped_text(done.summary)}.")
     for problem in done.problems[:_MOST_PROBLEMS]:

@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tokencalc.jsontext import to_json
-from tokencalc.money import decimal_text, display_usd
+from tokencalc.money import decimal_text, display_usd, round_half_even
+from tokencalc.reports.shares import percent_text
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 WIDEST = 110
 """Wider than this a row is hard to follow."""
 
+_THOUSAND, _MILLION = 10**3, 10**6
 _BAR_WIDTH = 40
 _WHOLE_PERCENT = 100
 
@@ -87,12 +89,13 @@ def number(count: int) -> str:
 
 
 def tokens(count: int) -> str:
-    """Return a count of tokens for people: every digit up to a million, then millions or billions."""
-    for unit, size in (("B", 10**9), ("M", 10**6)):
-        if count >= size:
-            hundredths = count * 100 // size
-            return f"{hundredths // 100:,}.{hundredths % 100:02d}{unit}"
-    return number(count)
+    """Return a count of tokens for people: every digit up to a million, then millions or billions, rounded."""
+    if count < _MILLION:
+        return number(count)
+    hundredths, unit = round_half_even(count, _MILLION // 100), "M"
+    if hundredths >= _THOUSAND * 100:
+        hundredths, unit = round_half_even(count, _MILLION * _THOUSAND // 100), "B"
+    return f"{hundredths // 100:,}.{hundredths % 100:02d}{unit}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -155,15 +158,14 @@ def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[int]) ->
 
 def put_bar(share: Decimal, *, marks: Sequence[int] = ()) -> None:
     """Print a bar of 40 columns for a share of 1, with its alert marks; red from the last one on."""
-    percent = int(share * 100)
     filled = min(_BAR_WIDTH, max(0, int(share * _BAR_WIDTH)))
-    passed = [mark for mark in marks if percent >= mark]
+    passed = [mark for mark in marks if share * 100 >= mark]
     colour = "green" if not passed else "red" if len(passed) == len(marks) else "yellow"
     cells = ["#" if place < filled else "." for place in range(_BAR_WIDTH)]
     inside = [mark for mark in marks if mark < _WHOLE_PERCENT]
     for mark in inside:
         cells[mark * _BAR_WIDTH // _WHOLE_PERCENT] = "|"
-    line = Text(f"[{''.join(cells)}] {percent} %", style=colour)
+    line = Text(f"[{''.join(cells)}] {percent_text(share)}", style=colour)
     if inside:
         line.append(f"   | alerts at {', '.join(str(mark) for mark in marks)} %", style="dim")
     _write(console(), line)

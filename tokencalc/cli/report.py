@@ -115,8 +115,9 @@ def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
     if not total["calls"]:
         put("Nothing was booked in this time.")
         return
-    rows = sorted(rows, key=lambda row: _order(row, keys))
-    shown = rows[:top]
+    # The dearest first, by their names where they cost the same; then what is left in order of time.
+    dearest = sorted(rows, key=lambda row: (-row["cost_usd"], *(str(row[key]) for key in keys)))
+    shown = sorted(dearest[:top], key=lambda row: [str(row[key]) for key in keys if key in _TIMES])
     heads = (*(key.removesuffix("_id") for key in keys), "cost", "calls", "input", "cached", "output")
     table(
         heads,
@@ -133,16 +134,11 @@ def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
         put(f"Not in the total: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
 
 
-def _order(row: Mapping[str, Any], keys: list[str]) -> tuple[object, ...]:
-    times = tuple(str(row[key]) for key in keys if key in _TIMES)
-    return (*times, -row["cost_usd"], *(str(row[key]) for key in keys))
-
-
 def _name(value: object) -> str:
     return "(none)" if value in (None, "") else str(value)
 
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
     cost = dollars(row["cost_usd"]) if row["cost_usd"] or not row["unpriced_calls"] else "unknown"
-    cached = row["cache_read_tokens"] + row["cache_write_tokens"]
-    return (cost, number(row["calls"]), tokens(row["input_tokens"]), tokens(cached), tokens(row["output_tokens"]))
+    counts = (tokens(row[name]) for name in ("input_tokens", "cache_read_tokens", "output_tokens"))
+    return (cost, number(row["calls"]), *counts)

@@ -47,22 +47,33 @@ def sample_limit(spent_usd: Decimal) -> Decimal:
     return (wanted / step).to_integral_value() * step
 
 
-def set_daily_budget(engine: Engine, days: tuple[ReportRow, ...], *, timezone: str) -> BudgetStatus | None:
+def set_daily_budget(
+    engine: Engine, days: tuple[ReportRow, ...], *, timezone: str, notional: bool
+) -> BudgetStatus | None:
     """Set the sample daily budget by the busiest day and return that day's status; None where nothing was spent."""
     busiest = max(days, key=lambda row: row.cost_usd, default=None)
     if busiest is None or busiest.cost_usd <= 0:
         return None
     engine.set_budget(
-        Budget(name=DAILY, limit_usd=sample_limit(busiest.cost_usd), period="day", timezone=timezone, policy="soft")
+        Budget(
+            name=DAILY,
+            limit_usd=sample_limit(busiest.cost_usd),
+            period="day",
+            timezone=timezone,
+            policy="soft",
+            notional=notional,
+        )
     )
     noon = instant_from(f"{busiest.key['day']}T12:00:00Z", name="day").replace(tzinfo=zone_from(timezone))
     return engine.budget_status(DAILY, at=noon)
 
 
-def refuse_one(engine: Engine, spent_usd: Decimal, models: list[tuple[str | None, str]]) -> Refusal | None:
+def refuse_one(
+    engine: Engine, spent_usd: Decimal, models: list[tuple[str | None, str]], *, notional: bool
+) -> Refusal | None:
     """Set a hard budget with a cent of room and ask it for one call; None only if nothing could be refused."""
     limit = spent_usd + _CENT
-    engine.set_budget(Budget(name=CAP, limit_usd=limit, period="total", policy="hard"))
+    engine.set_budget(Budget(name=CAP, limit_usd=limit, period="total", policy="hard", notional=notional))
     for provider, model in models:
         try:
             hold = engine.reserve(
