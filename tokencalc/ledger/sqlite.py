@@ -95,8 +95,8 @@ class SqliteStore:
         if self.path is not None:
             prepare_file(self.path)
         with self._gate:
-            connection = self._open_writing()
-        self.chain_id = str(self._meta(connection, "chain_id"))
+            self._open_writing()
+        self.chain_id = self._transaction.chain_id
         _STORES.add(self)
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ class SqliteStore:
         )
         try:
             self._set_up(connection)
-        except (sqlite3.Error, TokencalcError):
+        except BaseException:  # bulk: whatever stops the opening, its connection is not left to the collector
             connection.close()
             raise
         return connection
