@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 9
 USAGES = 3000
-GOALS = {"usage ready": 15, "from payload": 12}
+GOAL = 15
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -92,7 +93,7 @@ def google(counts: random.Random) -> Case:
     return Case("google", "gemini-2.5-flash", "default", body)
 
 
-def measured(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
+def measured(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Return the median seconds of each run, rounds taking turns."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
@@ -112,9 +113,14 @@ def check(engine: Engine, cases: list[Case], ours: list[Usage], theirs: list[Any
             sys.exit(f"{case.model}: we say {mine}, genai-prices says {other} for {case.payload}")
 
 
-def compared(engine: Engine, peer: Any, cases: list[Case]) -> dict[str, Callable[[], None]]:
-    """Return the four runs, after checking that both sides agree on every amount."""
-    ours = [read_usage(case.payload, provider=case.provider) for case in cases]
+def read_all(cases: list[Case]) -> list[Usage]:
+    """Read each body, without a price."""
+    return [read_usage(case.payload, provider=case.provider) for case in cases]
+
+
+def compared(engine: Engine, peer: Any, cases: list[Case]) -> dict[str, Callable[[], object]]:
+    """Return the runs, after checking that both sides agree on every amount."""
+    ours = read_all(cases)
     theirs = [peer.extract_usage(case.payload, provider_id=case.provider, api_flavor=case.flavor) for case in cases]
     check(engine, cases, ours, theirs)
 
@@ -140,6 +146,7 @@ def compared(engine: Engine, peer: Any, cases: list[Case]) -> dict[str, Callable
         "usage ready, genai-prices": ready_peer,
         "from payload": payload,
         "from payload, genai-prices": payload_peer,
+        "reading alone": partial(read_all, cases),
     }
 
 
@@ -156,10 +163,18 @@ def main() -> None:
     with Engine.open(":memory:") as engine:
         seconds = measured(compared(engine, peer, cases))
     print(f"{USAGES} distinct usages of {len(makers)} wire formats, median of {ROUNDS} interleaved rounds")
-    for name, goal in GOALS.items():
-        mine, other = (seconds[key] / USAGES * 10**6 for key in (name, f"{name}, genai-prices"))
-        verdict = "" if other >= goal * mine else "  MISSED"
-        print(f"{name:14} {mine:7.2f} us   genai-prices {other:7.2f} us   {other / mine:5.1f}x (goal {goal}x){verdict}")
+    each_us = {name: taken / USAGES * 10**6 for name, taken in seconds.items()}
+    for name in ("usage ready", "from payload"):
+        mine, other = each_us[name], each_us[f"{name}, genai-prices"]
+        verdict = "meets" if other >= GOAL * mine else "misses"
+        print(
+            f"  {name:<14} {mine:7.2f} us   genai-prices {other:7.2f} us   {other / mine:5.1f}x   "
+            f"{verdict} the goal of {GOAL}x"
+        )
+    print(
+        f"  of a payload's price, reading the body (read_usage alone) takes {each_us['reading alone']:.2f} us, "
+        "which is what limits that row"
+    )
 
 
 if __name__ == "__main__":
