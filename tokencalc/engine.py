@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -33,12 +34,14 @@ from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.evaluate import evaluate
+from tokencalc.providers.registry import read_usage
+from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
     from types import TracebackType
 
     from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
@@ -154,7 +157,15 @@ class Engine:
         Raises PriceUnknown for an unknown model; meters without a rate are listed in
         ``cost.unpriced``.
         """
-        return self.verbs.price(usage=usage, model=model, provider=provider, at=at, context=context)
+        found = usage if type(usage) is Usage else read_usage(usage, provider)
+        name = model if model is not None else next((call.model for call in found.calls if call.model), None)
+        if name is None:
+            raise CallInvalid(
+                "model: the payload does not name the model that served it; give one", path="model", found=None
+            )
+        if type(at) is not datetime or at.tzinfo is not UTC:  # what needs no reading is not read: this is a hot path
+            at = self.clock.now() if at is None else instant_from(at, name="at")
+        return evaluate(self.catalog, found, model=name, provider=provider, at=at, context=context)
 
     def estimate(  # noqa: PLR0913  # keyword only
         self,

@@ -19,15 +19,11 @@ from tokencalc.errors import CallInvalid, HoldUnknown, IdempotencyConflict
 from tokencalc.ledger.codec import fingerprint
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
-from tokencalc.pricing.evaluate import evaluate
-from tokencalc.providers.registry import read_usage
-from tokencalc.usage import Usage, whole_count
+from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
-    from tokencalc.cost import Cost
     from tokencalc.ledger.records import Entry
     from tokencalc.ledger.store import Transaction
 
@@ -42,26 +38,6 @@ class Verbs:
 
     drafts: Drafts
     chain_id: str
-
-    def price(
-        self,
-        *,
-        usage: object,
-        model: str | None,
-        provider: str | None,
-        at: datetime | str | None,
-        context: Mapping[str, str] | None,
-    ) -> Cost:
-        """Price a payload or a usage at an instant."""
-        found = usage if isinstance(usage, Usage) else read_usage(usage, provider)
-        name = model if model is not None else next((call.model for call in found.calls if call.model), None)
-        if name is None:
-            raise CallInvalid(
-                "model: the payload does not name the model that served it; give one", path="model", found=None
-            )
-        return evaluate(
-            self.drafts.catalog, found, model=name, provider=provider, at=self.drafts.instant(at), context=context
-        )
 
     def record(self, arguments: Mapping[str, Any]) -> Step[Entry]:
         """Book a charge without a hold; the arguments are those of `Engine.record`."""
