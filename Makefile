@@ -7,14 +7,20 @@ LOGS ?= sample
 .DEFAULT_GOAL := help
 .PHONY: run test check format bench prices help clean
 
-$(VENV)/.ready: pyproject.toml
+# What running needs comes first and alone: a newcomer's first command should not wait for linters.
+$(VENV)/.runs: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokencalc needs Python 3.11 or later; say which with: make PYTHON=python3.12 run"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.runs
+	@echo "installing what tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-run: $(VENV)/.ready ## the main job on sample logs; LOGS=auto reads your own, LOGS=PATH any folder
+run: $(VENV)/.runs ## the main job on sample logs; LOGS=auto reads your own, LOGS=PATH any folder
 	@$(BIN)/python -m tokencalc demo --logs "$(LOGS)"
 
 test: $(VENV)/.ready ## every test: no keys, no network
