@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from tokencalc.budgets import setting
 from tokencalc.engine import Engine
@@ -35,36 +35,6 @@ if TYPE_CHECKING:
     from tokencalc.ledger.writer import Ticket
 
 Result = TypeVar("Result")
-Opened = TypeVar("Opened", bound="AsyncEngine")
-
-
-class Opening(Generic[Opened]):
-    """What `AsyncEngine.open` returns: await it, or enter it."""
-
-    def __init__(self, kind: type[Opened], open_engine: Callable[[], Engine]) -> None:
-        """Open when awaited or entered, on a thread."""
-        self._kind = kind
-        self._open_engine = open_engine
-        self._opened: Opened | None = None
-
-    def __await__(self) -> Generator[Any, None, Opened]:
-        """Open the engine."""
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Opened:
-        """Open the engine, to be closed at the end of the block."""
-        self._opened = await self._open()
-        return self._opened
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the engine."""
-        if self._opened is not None:
-            await self._opened.close()
-
-    async def _open(self) -> Opened:
-        return self._kind(await asyncio.to_thread(self._open_engine))
 
 
 class AsyncEngine:
@@ -75,13 +45,19 @@ class AsyncEngine:
         self.engine = engine
 
     @classmethod
-    def open(cls, *arguments: Any, **options: Any) -> Opening[Self]:
+    def open(cls, *arguments: Any, **options: Any) -> Self:
         """Open a ledger; the arguments are those of `Engine.open`.
 
-        Either ``engine = await AsyncEngine.open(...)`` or
-        ``async with AsyncEngine.open(...) as engine``.
+        Opens at once, which takes some milliseconds of disk: do it where the program
+        starts. ``async with AsyncEngine.open(...) as engine`` and
+        ``engine = await AsyncEngine.open(...)`` work as well as the bare call.
         """
-        return Opening(cls, partial(Engine.open, *arguments, **options))
+        return cls(Engine.open(*arguments, **options))
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return the engine, which is open already."""
+        return self
+        yield  # makes this a generator, which is what await asks for
 
     async def __aenter__(self) -> Self:
         """Return the engine."""

@@ -243,7 +243,7 @@ def test_a_loop_that_was_closed_leaves_no_hold(engine: Engine) -> None:
     assert {one.state for one in engine.holds()} <= {"released"}
 
 
-def test_an_engine_is_opened_by_await_and_by_async_with() -> None:
+def test_an_engine_is_opened_by_a_call_by_await_and_by_async_with() -> None:
     async def both() -> list[int]:
         async with AsyncEngine.open(":memory:", settings=Settings()) as entered:
             await entered.record(model=MODEL, cost_usd=1)
@@ -251,8 +251,11 @@ def test_an_engine_is_opened_by_await_and_by_async_with() -> None:
         awaited = await AsyncEngine.open(":memory:", settings=Settings())
         counts.append(len(await awaited.entries()))
         await awaited.close()
+        called = AsyncEngine.open(":memory:", settings=Settings())
+        counts.append(len(await called.entries()))
+        await called.close()
         with pytest.raises(LedgerClosed, match="was closed"):
             await entered.record(model=MODEL, cost_usd=1)
         return counts
 
-    assert asyncio.run(both()) == [1, 0]
+    assert asyncio.run(both()) == [1, 0, 0]
