@@ -223,7 +223,9 @@ class Engine:
 
         Arguments: ``usage`` (payload, response, `Usage`) or counts (``input_tokens``,
         ``output_tokens``, ...), ``cost_usd`` (the caller's figure, kept beside ours),
-        ``model`` and ``provider`` if another served, ``context``, ``tags``, ``operation``.
+        ``model`` and ``provider`` if another served, ``context``, ``operation``, ``tags``
+        (new ones are added; where the hold has the name, the hold's stays, with a note).
+        The same again returns the first entry, replayed; another raises HoldNotOpen.
         """
         found = hold if isinstance(hold, Hold) else self._run(self.verbs.find_hold(hold))
         return self._run(self.verbs.settle(found, {"usage": usage, **arguments}))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokencalc.arguments import RECORD_NAMES, RESERVE_NAMES, SETTLE_NAMES, checked, hold_state_from
-from tokencalc.budgets import holds
+from tokencalc.budgets import ending, holds
 from tokencalc.budgets.booking import book
 from tokencalc.context import label_from
 from tokencalc.drafts import Drafts, amount_pico_from, lifetime_us_from
@@ -71,12 +71,12 @@ class Verbs:
         checked(arguments, SETTLE_NAMES, "settle")
         draft = self.drafts.settlement(hold, arguments)
         number = self.hold_number(hold.hold_id)
-        return Step(lambda transaction: holds.settle(transaction, number, draft), hold_ids=(number,))
+        return Step(lambda transaction: ending.settle(transaction, number, draft), hold_ids=(number,))
 
     def release(self, hold: Hold | str) -> Step[Hold]:
         """Give a hold back."""
         number = self.hold_number(hold)
-        return Step(lambda transaction: holds.release(transaction, number), hold_ids=(number,))
+        return Step(lambda transaction: ending.release(transaction, number), hold_ids=(number,))
 
     def extend(self, hold: Hold | str, lifetime_s: object, amount_usd: object) -> Step[Hold]:
         """Give a hold more time, another amount, or both."""
@@ -110,7 +110,7 @@ class Verbs:
     def write_off_lost(self) -> Step[list[Entry]]:
         """Close holds that have been suspect for longer than the settings allow."""
         close_after_us = self.drafts.settings.suspect_close_after_s * 1_000_000
-        return Step(lambda transaction: holds.write_off_lost(transaction, close_after_us=close_after_us))
+        return Step(lambda transaction: ending.write_off_lost(transaction, close_after_us=close_after_us))
 
     def hold_number(self, hold: Hold | str) -> int:
         """Return a hold's number in this ledger; HoldUnknown for another ledger's or no id."""

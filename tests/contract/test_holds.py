@@ -63,11 +63,38 @@ def test_settling_twice_with_the_same_payload_returns_the_first_entry(daily: Eng
 def test_settling_twice_with_another_usage_is_an_error(daily: Engine) -> None:
     one = daily.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=400)
     daily.settle(one, usage=PAYLOAD)
-    with pytest.raises(HoldNotOpen, match="is settled and cannot be settled with another usage; a hold ends once"):
+    with pytest.raises(HoldNotOpen, match="is settled and cannot be settled with other arguments; a hold ends once"):
         daily.settle(one, usage=Usage(input_tokens=1))
-    with pytest.raises(HoldNotOpen, match="settled with another usage"):
+    with pytest.raises(HoldNotOpen, match="settled with other arguments"):
         daily.settle(one, usage=PAYLOAD, cost_usd=1)
     assert len(list(daily.entries())) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"context": {"processing": "batch"}},
+        {"tags": {"t": "x"}},
+        {"operation": "review"},
+        {"model": "gpt-4o-mini"},
+        {"cost_usd": "0.0045"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_settling_again_with_anything_else_is_an_error(daily: Engine, other: dict[str, Any]) -> None:
+    one = daily.reserve(model="gpt-4o", input_tokens=1000, max_output_tokens=400)
+    usage: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 200}
+    daily.settle(one, **usage)
+    assert daily.settle(one, **usage).replayed
+    with pytest.raises(HoldNotOpen, match="settled with other arguments"):
+        daily.settle(one, **usage, **other)
+
+
+def test_a_tag_of_the_hold_stays_and_the_settlement_s_is_noted(daily: Engine) -> None:
+    one = hold(daily, "0.1", tags={"team": "a"})
+    entry = daily.settle(one, cost_usd="0.1", tags={"team": "b", "try": "1"})
+    assert dict(entry.tags) == {"team": "a", "try": "1"}
+    assert "tag team stays 'a', as reserved; the settlement said 'b'" in entry.notes
 
 
 def test_an_actual_above_its_hold_is_booked_and_itemised(daily: Engine) -> None:
@@ -159,15 +186,39 @@ def test_a_settlement_after_the_write_off_corrects_it(book: Book) -> None:
     engine.settle(one, cost_usd="0.25")
     kinds = [(entry.kind, entry.amount_usd, entry.at) for entry in engine.entries()]
     assert [
-        ("correction", Decimal("-0.4"), one.at),
         ("charge", Decimal("0.25"), one.at),
+        ("correction", Decimal("-0.4"), one.at),
         ("write_off", Decimal("0.4"), one.at),
     ] == kinds
-    correction, _, write_off = engine.entries()
+    _, correction, write_off = engine.entries()
     assert write_off.entry_id == correction.corrects
     assert usd("0.25", "0", "0.75") == figures(engine, "b")
     assert engine.report().total.cost_usd == Decimal("0.25")
     assert engine.report().total.calls == 1
+
+
+def test_a_write_off_and_its_late_settlement_never_count_twice(book: Book) -> None:
+    engine = book.open(settings=Settings(suspect_close_after_s=60))
+    engine.set_budget(Budget(name="b", limit_usd=1, period="month", alert_at=(75, 100)))
+    one = hold(engine, "0.6", lifetime_s=60)
+    book.clock.advance(500)
+    assert usd("0.6", "0", "0.4") == figures(engine, "b")
+    engine.settle(one, cost_usd="0.6")
+    status = engine.budget_status("b")
+    assert (status.crossings, status.excess) == ((), ())
+    assert usd("0.6", "0", "0.4") == figures(engine, "b")
+
+
+def test_a_hold_made_smaller_is_written_off_at_no_more_than_is_set_aside(book: Book) -> None:
+    engine = book.open(settings=Settings(suspect_close_after_s=60))
+    engine.set_budget(Budget(name="b", limit_usd=1, period="month"))
+    one = hold(engine, "0.9", lifetime_s=60)
+    smaller = engine.extend(one, amount_usd="0.2")
+    assert usd("0.2", "0.2") == (smaller.amount_usd, smaller.expected_usd)
+    hold(engine, "0.8", lifetime_s=3600)
+    book.clock.advance(500)
+    assert usd("0.2", "0.8", "0") == figures(engine, "b")
+    assert engine.budget_status("b").excess == ()
 
 
 def test_a_hold_belongs_to_the_period_of_its_reserve(daily: Engine, clock: ManualClock) -> None:

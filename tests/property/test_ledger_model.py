@@ -212,7 +212,7 @@ class Run:
             assert not has_room
             return
         assert has_room
-        hold.amount, hold.expires = amount, extended.expires_at
+        hold.amount, hold.expected, hold.expires = amount, min(hold.expected, amount), extended.expires_at
 
     def set_budget(self) -> None:
         """Set one of three budgets anew."""

@@ -1,24 +1,23 @@
-"""Holds: reserve, extend, settle, release, and the end of those that were lost.
+"""Holds: reserve and extend, and who is refused.
 
-A hold is a row: open until it is settled or released, once. Past its lifetime it
-is *suspect*, still counted; when it stays so, a write-off books what the call was
-expected to cost, and a settlement that comes later corrects that. Nothing is
-freed in silence.
+A hold is a row: open until it is settled or released, once (`ending.py`). Past its
+lifetime it is *suspect*, still counted; when it stays so, a write-off books what
+the call was expected to cost, and a settlement that comes later corrects that.
+Nothing is freed in silence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tokencalc.budgets.booking import book, give_back
+from tokencalc.budgets.booking import give_back
 from tokencalc.budgets.covering import Call, call_of_hold, covers, refuse_unknown
 from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
-from tokencalc.events import HoldOpened, HoldRefused, HoldReleased, HoldSettled
-from tokencalc.ledger.codec import usage_text
-from tokencalc.ledger.records import Dimension, EntryDraft, Hold, entry_id, hold_id
+from tokencalc.events import HoldOpened, HoldRefused
+from tokencalc.ledger.records import Dimension, Hold, entry_id, hold_id
 from tokencalc.ledger.store import HoldRow
 from tokencalc.money import MAX_PICO, usd_from_pico
 
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tokencalc.budgets.covering import Cover
-    from tokencalc.ledger.records import Entry
     from tokencalc.ledger.store import Transaction
-    from tokencalc.usage import Usage
 
 _CLOCK_TOLERANCE_US = 60 * 1_000_000
 
@@ -180,117 +177,19 @@ def hold_row(transaction: Transaction, number: int) -> HoldRow:
     return row
 
 
-def _not_open(transaction: Transaction, row: HoldRow, verb: str) -> HoldNotOpen:
+def not_open(transaction: Transaction, row: HoldRow, verb: str) -> HoldNotOpen:
+    """Return the error for a hold that has ended and was to be changed."""
     name = hold_id(transaction.chain_id, row.hold_id)
     return HoldNotOpen(
         f"hold {name} is {row.state} and cannot be {verb}; a hold ends once", hold_id=name, state=row.state
     )
 
 
-def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
-    """Replace a hold by its actual charge, in the period of the reserve.
-
-    A fact is never refused: a suspect, released or written-off hold is settled
-    too. The same settlement again returns the first entry, marked replayed;
-    another one raises HoldNotOpen.
-    """
-    row = hold_row(transaction, number)
-    if row.state == "settled":
-        first = transaction.entry(row.entry_sequence or 0)
-        same_model = (first.provider or "", first.model) == (draft.dimension.provider, draft.dimension.model)
-        if same_model and _stored(first.usage) == _stored(draft.usage) and first.caller_pico == draft.caller_pico:
-            return replace(first, replayed=True)
-        raise _not_open(transaction, row, "settled with another usage")
-    said = row.detail
-    notes = draft.notes
-    if row.state != "open":
-        notes = (*notes, f"the hold was {row.state} before this settlement")
-    draft = replace(
-        draft,
-        at_us=row.at_us,
-        hold_id=number,
-        tags={**draft.tags, **_mapping(said.get("tags"))},  # the hold's win: they decided on its budgets
-        run=str(said.get("run", "")),
-        budgets=_names(said.get("budgets")),
-        idempotency_key=_text_or_none(said.get("key")),
-        notes=notes,
-    )
-    over = (draft.amount_pico or 0) > row.amount_pico
-    entry = book(
-        transaction, draft, "overrun" if over else "record_without_hold", ends_hold=row if row.state == "open" else None
-    )
-    if row.state == "written_off":
-        _reverse_write_off(transaction, row)
-    row.state, row.entry_sequence = "settled", entry.sequence
-    transaction.change_hold(row, "settled")
-    transaction.events.append(
-        HoldSettled(
-            hold_id=hold_id(transaction.chain_id, number),
-            entry_id=entry.entry_id,
-            actual_usd=entry.amount_usd,
-            overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
-            at=instant_from_micros(transaction.now_us),
-        )
-    )
-    return entry
-
-
-def _stored(usage: Usage | None) -> str | None:
-    """Return what the book keeps of a usage: raw counters without money are not part of it."""
-    return None if usage is None else usage_text(usage)
-
-
-def _reverse_write_off(transaction: Transaction, row: HoldRow) -> None:
-    written_off = transaction.entry(row.entry_sequence or 0)
-    book(
-        transaction,
-        replace(
-            _ending_draft(row, "correction"),
-            amount_pico=-(written_off.amount_pico or 0),
-            corrects=written_off.sequence,
-            notes=("the lost call was settled late: its write-off is taken back",),
-        ),
-        "correction",
-    )
-
-
-def _ending_draft(row: HoldRow, kind: Any) -> EntryDraft:
-    said = row.detail
-    return EntryDraft(
-        kind=kind,
-        at_us=row.at_us,
-        dimension=row.dimension,
-        amount_source="priced",
-        tags=_mapping(said.get("tags")),
-        run=str(said.get("run", "")),
-        budgets=_names(said.get("budgets")),
-        hold_id=row.hold_id,
-    )
-
-
-def release(transaction: Transaction, number: int) -> Hold:
-    """Give a hold back unused; a second release returns the hold marked replayed.
-
-    Raises HoldNotOpen for a hold that was settled or written off.
-    """
-    row = hold_row(transaction, number)
-    if row.state == "released":
-        return replace(hold_record(transaction, row), replayed=True)
-    if row.state != "open":
-        raise _not_open(transaction, row, "released")
-    give_back(transaction, dict.fromkeys(row.period_ids, row.amount_pico))
-    row.state = "released"
-    transaction.change_hold(row, "released")
-    hold = hold_record(transaction, row)
-    transaction.events.append(HoldReleased(hold_id=hold.hold_id, at=instant_from_micros(transaction.now_us)))
-    return hold
-
-
 def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, amount_pico: int | None) -> Hold:
     """Give a hold a new lifetime from now, or another amount; hard budgets may refuse the increase."""
     row = hold_row(transaction, number)
     if row.state != "open":
-        raise _not_open(transaction, row, "extended")
+        raise not_open(transaction, row, "extended")
     if amount_pico is not None and amount_pico != row.amount_pico:
         more = amount_pico - row.amount_pico
         covering = [
@@ -303,27 +202,12 @@ def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, am
         # Periods of a budget that was defined anew since: they count the hold too, but refuse nothing any more.
         give_back(transaction, {period_id: -more for period_id in row.period_ids if period_id not in seen})
         row.amount_pico = amount_pico
+        # What is expected is never more than what is set aside, or a write-off could pass a hard limit.
+        row.expected_pico = min(row.expected_pico, amount_pico)
     if lifetime_us is not None:
         row.expires_us = transaction.now_us + lifetime_us
     transaction.change_hold(row, "extended")
     return hold_record(transaction, row)
-
-
-def write_off_lost(transaction: Transaction, *, close_after_us: int) -> list[Entry]:
-    """Close holds that have been suspect for so long, each by a write-off at its expected cost."""
-    lost = transaction.open_holds(expired_by_us=transaction.now_us - close_after_us)
-    entries: list[Entry] = []
-    for row in lost:
-        draft = replace(
-            _ending_draft(row, "write_off"),
-            amount_pico=row.expected_pico,
-            notes=("the end of this call was never seen: booked at its expected cost",),
-        )
-        entry = book(transaction, draft, "write_off", ends_hold=row)
-        row.state, row.entry_sequence = "written_off", entry.sequence
-        transaction.change_hold(row, "written_off")
-        entries.append(entry)
-    return entries
 
 
 def hold_record(transaction: Transaction, row: HoldRow) -> Hold:
@@ -344,22 +228,26 @@ def hold_record(transaction: Transaction, row: HoldRow) -> Hold:
         project=dimension.project or None,
         api_key_id=dimension.api_key_id or None,
         operation=dimension.operation or None,
-        tags=_mapping(said.get("tags")),
+        tags=detail_mapping(said, "tags"),
         run=_text_or_none(said.get("run")),
-        budgets=_names(said.get("budgets")),
-        context=_mapping(said.get("context")),
+        budgets=detail_names(said, "budgets"),
+        context=detail_mapping(said, "context"),
         idempotency_key=_text_or_none(said.get("key")),
         entry_id=None if row.entry_sequence is None else entry_id(transaction.chain_id, row.entry_sequence),
-        over_limit=_names(said.get("over_limit")),
-        notes=_names(said.get("notes")),
+        over_limit=detail_names(said, "over_limit"),
+        notes=detail_names(said, "notes"),
     )
 
 
-def _mapping(value: object) -> dict[str, str]:
+def detail_mapping(detail: Mapping[str, object], name: str) -> dict[str, str]:
+    """Return a mapping that a hold's detail keeps; empty where it keeps none."""
+    value = detail.get(name)
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _names(value: object) -> tuple[str, ...]:
+def detail_names(detail: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Return names that a hold's detail keeps; empty where it keeps none."""
+    value = detail.get(name)
     return tuple(value) if isinstance(value, list) else ()
 
 

@@ -28,7 +28,10 @@ UPDATE_PERIOD = (
     "WHERE period_id = ?"
 )
 INSERT_HOLD = f"INSERT INTO hold VALUES ({_marks(9)})"
-UPDATE_HOLD = "UPDATE hold SET state = ?, amount_pico = ?, expires_us = ?, entry_sequence = ? WHERE hold_id = ?"
+UPDATE_HOLD = (
+    "UPDATE hold SET state = ?, amount_pico = ?, expected_pico = ?, expires_us = ?, entry_sequence = ? "
+    "WHERE hold_id = ?"
+)
 INSERT_CROSSING = (
     "INSERT INTO crossing (period_id, threshold_percent, at_us, recorded_us, spent_pico, limit_pico, in_open_period) "
     f"VALUES ({_marks(7)})"
@@ -68,4 +71,4 @@ def period_counters(row: PeriodRow) -> tuple[object, ...]:
 
 def hold_end(row: HoldRow) -> tuple[object, ...]:
     """Return the values of `UPDATE_HOLD`."""
-    return (row.state, row.amount_pico, row.expires_us, row.entry_sequence, row.hold_id)
+    return (row.state, row.amount_pico, row.expected_pico, row.expires_us, row.entry_sequence, row.hold_id)
