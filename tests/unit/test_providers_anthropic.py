@@ -193,6 +193,8 @@ def test_thinking_goes_to_the_only_message_and_else_stays_output_with_a_note() -
         ([(60, 6), (40, 4)], [iteration("message", 60, 6), iteration("retry", 40, 4)]),
         # A new kind beside the totals, told by the sum.
         ([(100, 10), (7, 1)], [iteration("retry", 7, 1), iteration("message", 100, 10)]),
+        # More than the totals in every count: what is listed was called.
+        ([(160, 16), (7, 1)], [iteration("message", 160, 16), iteration("compaction", 7, 1)]),
         # Nothing adds up: the totals are one call, what is known to be beside them another.
         ([(100, 10), (7, 1)], [iteration("message", 60, 6), iteration("compaction", 7, 1)]),
     ],

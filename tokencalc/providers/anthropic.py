@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.providers.iterations import OUTSIDE_TOTALS, covered_by_totals, share_totals
+from tokencalc.providers.iterations import OUTSIDE_TOTALS, covered_by_totals, exceed_totals, share_totals
 from tokencalc.providers.payload import (
     payload_int,
     payload_section,
@@ -207,6 +207,9 @@ def _with_iterations(whole: Usage, totals: dict[Meter, int], iterations: list[Bo
     if covered is not None and len(covered) == len(calls) == 1:
         return _served(totals, usage, body, model=models[0], ignored=whole.ignored, notes=whole.notes)
     notes = list(whole.notes)
+    if covered is None and exceed_totals(totals, calls):
+        notes.append("usage.iterations are more than the totals: each was priced as a call of its own")
+        covered = frozenset(range(len(calls)))
     if covered is None:
         notes.append("usage.iterations do not add up to the totals: the totals were priced as one call")
         parts = [_served(totals, usage, body)]

@@ -39,6 +39,12 @@ def covered_by_totals(totals: Leaves, calls: Sequence[Leaves], kinds: Sequence[s
     return None
 
 
+def exceed_totals(totals: Leaves, calls: Sequence[Leaves]) -> bool:
+    """Tell whether calls that do not add up to the totals are more than them in every count that is billed."""
+    sums = map(sum, zip(*map(_billed, calls), strict=True))
+    return all(listed >= total for listed, total in zip(sums, _billed(totals), strict=True))
+
+
 def _billed(leaves: Mapping[Meter, int]) -> tuple[int, int, int, int]:
     # Lifetimes of writes and thinking may be said in one place only: compare what they are parts of.
     return (
