@@ -15,7 +15,7 @@ from tokencalc.context import Attribution, current_attribution, label_from
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.estimation import Request, estimate, worst_case_pico
 from tokencalc.ledger.records import Dimension, EntryDraft
-from tokencalc.money import MAX_PICO, pico_from_usd
+from tokencalc.money import MAX_PICO, pico_from_usd, usd_from_pico
 from tokencalc.pricing.evaluate import check_context, evaluate
 from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage, whole_count
@@ -187,17 +187,24 @@ class _Priced:
 
 
 def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
-    """Our amount where it is whole, else the caller's, else what could be priced, else none."""
-    if cost is not None and not cost.unpriced:
-        return replace(draft, amount_pico=cost.priced_pico, amount_source="priced", lines=cost.lines)
+    """Our amount where it is whole, else the caller's, else what could be priced, else none.
+
+    A caller's figure below what we could price is no better than ours: the larger one counts, and stays unpriced.
+    """
+    if cost is not None:
+        draft = replace(draft, lines=cost.lines, unpriced=cost.unpriced)
+        is_bound = bool(cost.lines) and (draft.caller_pico is None or draft.caller_pico < cost.priced_pico)
+        if is_bound and draft.caller_pico is not None and cost.unpriced:
+            note = (
+                f"the caller's {usd_from_pico(draft.caller_pico)} USD is less than the "
+                f"{usd_from_pico(cost.priced_pico)} USD of what has a price: the larger is counted"
+            )
+            draft = replace(draft, notes=(*draft.notes, note))
+        if is_bound or not cost.unpriced:
+            return replace(draft, amount_pico=cost.priced_pico, amount_source="priced")
     if draft.caller_pico is not None:
-        lines, unpriced = (cost.lines, cost.unpriced) if cost is not None else ((), ())
-        return replace(draft, amount_pico=draft.caller_pico, amount_source="caller", lines=lines, unpriced=unpriced)
-    if cost is not None and cost.lines:
-        return replace(
-            draft, amount_pico=cost.priced_pico, amount_source="priced", lines=cost.lines, unpriced=cost.unpriced
-        )
-    return replace(draft, unpriced=cost.unpriced if cost is not None else ())
+        return replace(draft, amount_pico=draft.caller_pico, amount_source="caller")
+    return draft
 
 
 def _usage(arguments: Mapping[str, Any]) -> Usage | None:

@@ -11,6 +11,7 @@ from tests.contract.calls import MODEL, figures, hold, spend, usd
 from tokencalc import Budget, Usage
 from tokencalc.config import Settings
 from tokencalc.errors import BudgetExceeded, CallInvalid
+from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -147,3 +148,17 @@ def test_a_caller_s_figure_is_kept_beside_ours(engine: Engine) -> None:
     assert same.cost_gap_usd is None
     unknown = spend(engine, "0.5", input_tokens=7)
     assert ("caller", Decimal("0.5"), None) == (unknown.amount_source, unknown.amount_usd, unknown.cost_gap_usd)
+
+
+def test_a_caller_s_figure_below_what_has_a_price_does_not_hide_the_rest(engine: Engine) -> None:
+    engine.set_budget(Budget(name="b", limit_usd=1))
+    usage = Usage.from_leaves([(Meter.INPUT, 1000), (Meter.OUTPUT_IMAGE, 1)])
+    low = engine.record(model="gpt-4o", usage=usage, cost_usd="0.001")
+    assert (None, "priced", *usd("0.0025", "0.001")) == (
+        low.amount_usd, low.amount_source, low.counted_usd, low.caller_cost_usd,
+    )  # fmt: skip
+    assert "the caller's 0.001 USD is less than the 0.0025 USD of what has a price: the larger is counted" in low.notes
+    high = engine.record(model="gpt-4o", usage=usage, cost_usd="0.004")
+    assert ("caller", Decimal("0.004")) == (high.amount_source, high.amount_usd)
+    status = engine.budget_status("b")
+    assert (1, Decimal("0.0065")) == (status.unpriced_calls, status.spent_usd)
