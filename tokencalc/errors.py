@@ -124,12 +124,15 @@ class PriceTableInvalid(InvalidInput):
 
 
 class PriceUnknown(TokencalcError):
-    """No rate card answers for this provider, model and instant; ``nearest`` names known models."""
+    """No rate card answers for this provider, model and instant; ``nearest`` names known models.
+
+    ``at`` is None where no other day would help: the name itself is unknown or ambiguous.
+    """
 
     code = "price_unknown"
     provider: str | None
     model: str
-    at: datetime
+    at: datetime | None
     nearest: tuple[str, ...]
 
 

@@ -173,7 +173,7 @@ def _tell_usage(error: click.ClickException, *, as_json: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return INVALID
-    return _tell({"error": "usage_invalid", "message": _usage_message(error)}, INVALID, as_json=as_json)
+    return _tell({"error": "command_invalid", "message": _usage_message(error)}, INVALID, as_json=as_json)
 
 
 def _usage_message(error: click.ClickException) -> str:

@@ -1,7 +1,8 @@
 """The hash chain over entries: each digest covers its row and the digest before it.
 
-An edited, removed or reordered row breaks the chain at that place. A tail that
-was cut off cannot be seen from what is left: compare with a head that was kept
+An edited, removed or reordered row breaks the chain at that place, unless whoever
+did it computed every later digest anew; nothing here is secret. A chain computed
+anew, and a tail that was cut off, are found by comparing with a head that was kept
 elsewhere (``verify --expect HEAD``).
 """
 
