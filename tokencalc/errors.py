@@ -7,6 +7,7 @@
     |   |-- MoneyInvalid                    an amount, a rate or a limit
     |   |-- TimeInvalid                     an instant, a zone, a period
     |   |-- UsageInvalid                    counts, or a provider's payload
+    |   |   `-- UsageMissing                a payload or stream that says no usage at all
     |   |-- TextInvalid                     text or messages to count
     |   |-- BudgetInvalid                   a budget's definition
     |   |-- CallInvalid                     arguments of a verb or an action
@@ -89,6 +90,12 @@ class UsageInvalid(InvalidInput):
     """Counts that cannot be (negative, fractional, parts above their total) or an unreadable payload."""
 
     code = "usage_invalid"
+
+
+class UsageMissing(UsageInvalid):
+    """A payload or a stream that can be read and says no usage: the call may have cost something."""
+
+    code = "usage_missing"
 
 
 class TextInvalid(InvalidInput):

@@ -29,7 +29,12 @@ MAX_QUANTITY = 10**15
 class Meter(StrEnum):
     """One kind of thing that is counted and priced by itself; a closed list.
 
-    ``cache_write`` is a write whose lifetime the provider does not state.
+    Tokens first: ``cache_write`` is a write whose lifetime the provider does not
+    state, ``citation`` counts tokens of cited sources that are billed beside the
+    output. Then what is not tokens, with its unit as the name's last word:
+    durations in seconds (exact decimals), images, characters, pages; cache storage
+    in token-hours; calls of tools; ``search_unit`` is one search of a reranker,
+    ``request`` the call itself.
     """
 
     INPUT = "input"
@@ -49,9 +54,27 @@ class Meter(StrEnum):
     REASONING = "reasoning"
     OUTPUT_AUDIO = "output_audio"
     OUTPUT_IMAGE = "output_image"
+    OUTPUT_VIDEO = "output_video"
+    CITATION = "citation"
+    CACHE_WRITE_AUDIO = "cache_write_audio"
+    INPUT_AUDIO_SECOND = "input_audio_second"
+    OUTPUT_AUDIO_SECOND = "output_audio_second"
+    INPUT_VIDEO_SECOND = "input_video_second"
+    OUTPUT_VIDEO_SECOND = "output_video_second"
+    COMPUTE_SECOND = "compute_second"
+    INPUT_IMAGE_PIECE = "input_image_piece"
+    OUTPUT_IMAGE_PIECE = "output_image_piece"
+    INPUT_CHARACTER = "input_character"
+    OUTPUT_CHARACTER = "output_character"
+    INPUT_PAGE = "input_page"
+    ANNOTATED_PAGE = "annotated_page"
+    CACHE_STORAGE_TOKEN_HOUR = "cache_storage_token_hour"  # noqa: S105  # a meter, no secret
     WEB_SEARCH = "web_search"
     FILE_SEARCH = "file_search"
     CODE_EXECUTION = "code_execution"
+    MAPS_SEARCH = "maps_search"
+    SOCIAL_SEARCH = "social_search"
+    SEARCH_UNIT = "search_unit"
     REQUEST = "request"
 
     # An enum hashes its name in Python code; a meter is looked up for every line of every cost.
@@ -59,7 +82,14 @@ class Meter(StrEnum):
 
 
 CACHE_WRITE_METERS = frozenset(
-    {Meter.CACHE_WRITE, Meter.CACHE_WRITE_5M, Meter.CACHE_WRITE_30M, Meter.CACHE_WRITE_1H, Meter.CACHE_WRITE_12H}
+    {
+        Meter.CACHE_WRITE,
+        Meter.CACHE_WRITE_5M,
+        Meter.CACHE_WRITE_30M,
+        Meter.CACHE_WRITE_1H,
+        Meter.CACHE_WRITE_12H,
+        Meter.CACHE_WRITE_AUDIO,
+    }
 )
 CACHE_READ_METERS = frozenset(
     {Meter.CACHE_READ, Meter.CACHE_READ_AUDIO, Meter.CACHE_READ_IMAGE, Meter.CACHE_READ_VIDEO}
@@ -69,8 +99,8 @@ INPUT_METERS = (
     | CACHE_READ_METERS
     | CACHE_WRITE_METERS
 )
-OUTPUT_METERS = frozenset({Meter.OUTPUT, Meter.REASONING, Meter.OUTPUT_AUDIO, Meter.OUTPUT_IMAGE})
-TOKEN_METERS = INPUT_METERS | OUTPUT_METERS
+OUTPUT_METERS = frozenset({Meter.OUTPUT, Meter.REASONING, Meter.OUTPUT_AUDIO, Meter.OUTPUT_IMAGE, Meter.OUTPUT_VIDEO})
+TOKEN_METERS = INPUT_METERS | OUTPUT_METERS | {Meter.CITATION}
 
 Quantity = int | Decimal
 """Tokens and calls are whole numbers; durations may be exact decimals."""
@@ -106,7 +136,10 @@ class Usage:
     where the response does not say. ``parts`` is empty for a single model call;
     otherwise each part is one call, and the totals here are sums over the parts.
     ``ignored`` names raw counters that carry no money of their own (sums,
-    timings); ``notes`` says what was assumed in reading.
+    timings); ``notes`` says what was assumed in reading. ``billed_usd`` is what
+    the response itself says it was billed (OpenRouter); it is kept beside our
+    price, never instead of it. ``is_interrupted`` marks a stream that ended before its
+    last figure came: the quantities are what had been said until then.
     """
 
     leaves: Leaves
@@ -117,6 +150,8 @@ class Usage:
     parts: tuple[Usage, ...]
     ignored: tuple[str, ...]
     notes: tuple[str, ...]
+    billed_usd: Decimal | None
+    is_interrupted: bool
 
     def __init__(  # noqa: PLR0913  # the counts that people hold in their hands, by their glossary names
         self,
@@ -171,7 +206,9 @@ class Usage:
             (Meter.OUTPUT_AUDIO, audio_out),
             (Meter.WEB_SEARCH, searches),
         )
-        _fill(self, tuple(leaf for leaf in leaves if leaf[1]), model, service_tier, region, speed, (), (), ())
+        _fill(
+            self, tuple(leaf for leaf in leaves if leaf[1]), model, service_tier, region, speed, (), (), (), None, False
+        )
 
     @classmethod
     def from_leaves(  # noqa: PLR0913  # one argument for each field
@@ -184,6 +221,8 @@ class Usage:
         speed: str | None = None,
         ignored: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
+        billed_usd: Decimal | None = None,
+        is_interrupted: bool = False,
     ) -> Usage:
         """Make a usage from quantities that are disjoint already; for readers of providers' payloads.
 
@@ -192,11 +231,19 @@ class Usage:
         pairs = leaves if type(leaves) is tuple else leaves.items() if hasattr(leaves, "items") else leaves
         usage = object.__new__(cls)
         kept = tuple([pair for pair in pairs if pair[1]])
-        _fill(usage, kept, model, service_tier, region, speed, (), ignored, notes)
+        _fill(usage, kept, model, service_tier, region, speed, (), ignored, notes, billed_usd, is_interrupted)
         return usage
 
     @classmethod
-    def from_parts(cls, parts: Iterable[Usage], *, ignored: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Usage:
+    def from_parts(
+        cls,
+        parts: Iterable[Usage],
+        *,
+        ignored: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+        billed_usd: Decimal | None = None,
+        is_interrupted: bool = False,
+    ) -> Usage:
         """Make the usage of a response that holds several model calls, each priced by itself."""
         calls = tuple(parts)
         sums: dict[Meter, Quantity] = {}
@@ -204,7 +251,8 @@ class Usage:
             for meter, quantity in part.leaves:
                 sums[meter] = sums.get(meter, 0) + quantity
         usage = object.__new__(cls)
-        _fill(usage, tuple(sums.items()), None, None, None, None, calls, ignored, notes)
+        leaves = tuple(sums.items())
+        _fill(usage, leaves, None, None, None, None, calls, ignored, notes, billed_usd, is_interrupted)
         return usage
 
     @property
@@ -292,6 +340,7 @@ def _setter(name: str) -> Callable[[Usage, object], None]:
 _set_leaves, _set_model, _set_tier, _set_region, _set_speed, _set_parts, _set_ignored, _set_notes = (
     _setter(name) for name in ("leaves", "model", "service_tier", "region", "speed", "parts", "ignored", "notes")
 )
+_set_billed, _set_interrupted = _setter("billed_usd"), _setter("is_interrupted")
 
 
 def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
@@ -304,6 +353,8 @@ def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
     parts: tuple[Usage, ...],
     ignored: tuple[str, ...],
     notes: tuple[str, ...],
+    billed_usd: Decimal | None,
+    is_interrupted: bool,  # noqa: FBT001  # one argument for each slot
 ) -> None:
     _set_leaves(usage, leaves)
     _set_model(usage, model)
@@ -313,3 +364,5 @@ def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
     _set_parts(usage, parts)
     _set_ignored(usage, ignored)
     _set_notes(usage, notes)
+    _set_billed(usage, billed_usd)
+    _set_interrupted(usage, is_interrupted)

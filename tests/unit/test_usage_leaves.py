@@ -173,7 +173,9 @@ def test_groups_of_meters_are_disjoint_and_hold_their_kind() -> None:
     assert INPUT_METERS.isdisjoint(OUTPUT_METERS)
     assert CACHE_READ_METERS.isdisjoint(CACHE_WRITE_METERS)
     assert INPUT_METERS >= CACHE_READ_METERS | CACHE_WRITE_METERS
-    assert set(Meter) - TOKEN_METERS == {Meter.WEB_SEARCH, Meter.FILE_SEARCH, Meter.CODE_EXECUTION, Meter.REQUEST}
+    assert INPUT_METERS | OUTPUT_METERS | {Meter.CITATION} == TOKEN_METERS
+    units = ("_second", "_piece", "_character", "_page", "_hour", "_search", "_unit", "_execution", "request")
+    assert {meter for meter in Meter if meter.endswith(units)} == set(Meter) - TOKEN_METERS
 
 
 @pytest.mark.parametrize("meter", list(Meter))

@@ -42,6 +42,10 @@ def _usage_value(usage: Usage) -> dict[str, Any]:
         served = getattr(usage, fact)
         if served is not None:
             value[fact] = served
+    if usage.billed_usd is not None:
+        value["billed"] = str(usage.billed_usd)
+    if usage.is_interrupted:
+        value["interrupted"] = True
     return value
 
 
@@ -51,10 +55,14 @@ def usage_from_text(text: str) -> Usage:
 
 
 def _usage_from_value(value: dict[str, Any]) -> Usage:
+    billed = None if "billed" not in value else Decimal(value["billed"])
+    interrupted = value.get("interrupted", False)
     if "parts" in value:
-        return Usage.from_parts(_usage_from_value(part) for part in value["parts"])
+        parts = [_usage_from_value(part) for part in value["parts"]]
+        return Usage.from_parts(parts, billed_usd=billed, is_interrupted=interrupted)
     leaves = [(Meter(meter), _quantity(quantity)) for meter, quantity in value["q"].items()]
-    return Usage.from_leaves(leaves, **{fact: value[fact] for fact in _FACTS if fact in value})
+    facts = {fact: value[fact] for fact in _FACTS if fact in value}
+    return Usage.from_leaves(leaves, billed_usd=billed, is_interrupted=interrupted, **facts)
 
 
 def _quantity(value: int | str) -> Quantity:

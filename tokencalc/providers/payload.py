@@ -9,10 +9,11 @@ them is never dropped in silence: `tokencalc.providers.survey` lists it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from tokencalc.errors import UsageInvalid
-from tokencalc.usage import whole_count
+from tokencalc.usage import MAX_QUANTITY, whole_count
 
 Body: TypeAlias = Mapping[str, Any]
 """A parsed JSON object."""
@@ -25,6 +26,21 @@ def payload_int(body: Body, key: str, *, at: str) -> int | None:
     """
     value = body.get(key)
     return None if value is None else whole_count(value, path=f"{at}.{key}")
+
+
+def payload_decimal(body: Body, key: str, *, at: str) -> Decimal | None:
+    """Return the exact number under ``key``, a duration or an amount, or None where the body does not say it.
+
+    A float is read through its shortest text. Raises UsageInvalid for booleans, text, negatives and absurd sizes.
+    """
+    value = body.get(key)
+    if value is None:
+        return None
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+        if number.is_finite() and 0 <= number <= MAX_QUANTITY:
+            return number
+    raise _unexpected(value, f"a number from 0 to {MAX_QUANTITY}", f"{at}.{key}")
 
 
 def payload_section(body: Body, key: str, *, at: str) -> Body:
