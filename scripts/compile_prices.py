@@ -28,9 +28,16 @@ _NOT_SHIPPED = {"differs_because"}
 
 def compiled(folder: Path = EDITED) -> dict[str, str]:
     """Return the compiled text of every table by file name; PriceTableInvalid at the first fault."""
-    raws = [read_toml(path) for path in sorted(folder.glob("*.toml"))]
-    for path, raw in zip(sorted(folder.glob("*.toml")), raws, strict=True):
-        TableChecker(f"pricing/{path.name}", packaged=True).table(raw)
+    curated, imported = _tables(folder, "*.toml"), _tables(folder, "imported/*.toml")
+    texts = {f"{raw['provider']}.json": _text(_shipped(raw)) for raw in (*curated, *imported)}
+    return texts | {"index.json": _text(_index(curated)), "imported.json": _text(_index(imported))}
+
+
+def _tables(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    raws = []
+    for path in sorted(folder.glob(pattern)):
+        raw = read_toml(path)
+        TableChecker(str(path.relative_to(folder.parent)), packaged=True).table(raw)
         if raw["provider"] != path.stem:
             raise PriceTableInvalid(
                 f"{path.name}: the provider is {raw['provider']!r}; the file must bear its name",
@@ -38,9 +45,8 @@ def compiled(folder: Path = EDITED) -> dict[str, str]:
                 path="provider",
                 found=raw["provider"],
             )
-    texts = {f"{raw['provider']}.json": _text(_shipped(raw)) for raw in raws}
-    texts["index.json"] = _text(_index(raws))
-    return texts
+        raws.append(raw)
+    return raws
 
 
 def _index(raws: list[dict[str, Any]]) -> dict[str, Any]:
@@ -50,10 +56,13 @@ def _index(raws: list[dict[str, Any]]) -> dict[str, Any]:
         for name in (*table.names, *table.moving):
             names.setdefault(name, []).append(table.provider)
     checked = [
-        instant_of(card["checked_on"]).date() for raw in raws for model in raw["model"] for card in model["card"]
+        instant_of(card.get("checked_on", raw.get("checked_on"))).date()
+        for raw in raws
+        for model in raw["model"]
+        for card in model["card"]
     ]
     return {
-        "checked_on": max(checked).isoformat(),
+        "checked_on": max(checked, default=date.min).isoformat(),
         "providers": {raw["provider"]: raw.get("aliases", []) for raw in raws},
         "names": {name: " ".join(owners) for name, owners in sorted(names.items())},
     }

@@ -17,6 +17,7 @@ from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.card import CONDITION_KEYS
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate, worst_case
+from tokencalc.pricing.plan import NOTHING_SAID
 from tokencalc.usage import INPUT_METERS, MAX_QUANTITY, TOKEN_METERS, Meter, Usage
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_more_of_anything_never_costs_less_within_a_tier(
     found: tuple[str, str], counted: dict[Meter, int], meter: Meter, more: int
 ) -> None:
     grown = counted | {meter: counted.get(meter, 0) + more}
-    sizes = CATALOG.timeline(found[1], found[0]).at(AT).ordinary.sizes
+    sizes = CATALOG.timeline(found[1], found[0]).at(AT).plan(NOTHING_SAID, AT).sizes
     before, after = (sum(q for m, q in leaf.items() if m in INPUT_METERS) for leaf in (counted, grown))
 
     if not any(before < size <= after for size in sizes):

@@ -105,6 +105,6 @@ def test_anything_in_any_place_is_refused_or_builds(path: tuple[Any, ...], value
         for model in built.models:
             assert built.facts(model).model == model
             for card in built.cards(model):
-                PlannedCard(card, built).plan(("batch", "us", "fast", None), card.effective_from)
+                PlannedCard(card, built).plan(("batch", "us", "fast", *(None,) * 5), card.effective_from)
 
     assert shown == "" or shown.startswith("fuzzed.toml: ")

@@ -50,7 +50,11 @@ FAULTS = [
     ('id = "rocket-1"', 'id = "rocket-1"\ntokenizer = "cluade"', r"did you mean 'claude'"),
     ('provider = "acme"', 'provider = "acme"\n[priced_as]\nreasoning = "outptu"', r"did you mean 'output'"),
     ('provider = "acme"', 'provider = "acme"\n[priced_as]\noutput = "output"', r"expected another meter"),
-    ('provider = "acme"', 'provider = "acme"\n[standard]\ntier = ["x"]', r"is not known; .*allowed: processing"),
+    (
+        'provider = "acme"',
+        'provider = "acme"\n[standard]\ntier = ["x"]',
+        r"is not known; .*allowed: image_quality, .*processing",
+    ),
     ('provider = "acme"', "", r"provider is missing"),
     ("[[model]]", "[[modle]]", r"did you mean 'model'"),
     ("2026-01-01", "2026-01-01\neffective_until = 2025-12-31", r"expected an instant after effective_from"),

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.card import ModelFacts, Multiplier, Rate, RateCard, Tier, Variant
-from tokencalc.pricing.schema import UNITS, instant_of
+from tokencalc.pricing.schema import instant_of, units_of
+from tokencalc.pricing.windows import window_of
 from tokencalc.usage import TOKEN_METERS, Meter
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class ProviderTable:
         self.standard: Mapping[str, list[str]] = raw.get("standard", {})
         self.means: Mapping[str, Mapping[str, Mapping[str, str]]] = raw.get("means", {})
         self.priced_as: Mapping[str, str] = raw.get("priced_as", {})
+        self._imported: str | None = raw.get("imported")
+        self._checked_on: object = raw.get("checked_on")
         self._sources: Mapping[str, str] = raw.get("sources", {})
         self._models: dict[str, Mapping[str, Any]] = {model["id"]: model for model in raw["model"]}
         self.names: dict[str, str] = {name: model for model in self._models for name in self._names_of(model)}
@@ -93,6 +96,8 @@ class ProviderTable:
         day = start.date().isoformat() if start == instant_of(start.date()) else start.isoformat()
         source = raw.get("source", ())
         merged = {**self.priced_as, **raw.get("priced_as", {})}
+        imported = raw.get("imported", self._imported)
+        source = source or ((imported,) if imported else ())
         return RateCard(
             card_id=f"{self.provider}/{model}@{day}",
             provider=self.provider,
@@ -105,8 +110,10 @@ class ProviderTable:
             variants=tuple(_variant(item) for item in raw.get("variants", ())),
             multipliers=tuple(_multiplier(item) for item in raw.get("multipliers", ())),
             priced_as=MappingProxyType({Meter(meter): Meter(other) for meter, other in merged.items()}),
+            minimums=MappingProxyType({Meter(meter): least for meter, least in raw.get("minimums", {}).items()}),
+            imported=imported,
             source=tuple(self._sources.get(item, item) for item in ([source] if isinstance(source, str) else source)),
-            checked_on=instant_of(raw.get("checked_on", raw["effective_from"])).date(),
+            checked_on=instant_of(raw.get("checked_on", self._checked_on or raw["effective_from"])).date(),
             note=raw.get("note"),
         )
 
@@ -115,7 +122,7 @@ def _rates(raw: Mapping[str, str]) -> Mapping[Meter, Rate]:
     rates = {}
     for key, price in raw.items():
         meter, _, unit = key.rpartition("_per_")
-        rates[Meter(meter)] = Rate(usd=Decimal(price), per=UNITS[unit])
+        rates[Meter(meter)] = Rate(usd=Decimal(price), per=units_of(meter)[unit])
     return MappingProxyType(rates)
 
 
@@ -134,13 +141,14 @@ def _tiers(raw: list[Mapping[str, Any]]) -> tuple[Tier, ...]:
 def _variant(raw: Mapping[str, Any]) -> Variant:
     start, end = raw.get("effective_from"), raw.get("effective_until")
     return Variant(
-        when=tuple(sorted(raw["when"].items())),
+        when=tuple(sorted(raw.get("when", {}).items())),
         rates=_rates(raw["rates"]),
         tiers=_tiers(raw.get("tiers", ())),
         unchanged=frozenset(Meter(meter) for meter in raw.get("unchanged", ())),
         effective_from=None if start is None else instant_of(start),
         effective_from_known=raw.get("effective_from_known", True),
         effective_until=None if end is None else instant_of(end),
+        during=window_of(raw["during"]) if "during" in raw else None,
     )
 
 

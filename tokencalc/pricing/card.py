@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from tokencalc.pricing.windows import Window
     from tokencalc.usage import Meter
 
 Mode = Literal["text", "embedding", "other"]
@@ -23,8 +24,17 @@ Mode = Literal["text", "embedding", "other"]
 Conditions = tuple[tuple[str, str], ...]
 """Conditions that must all hold, sorted by key, for example ``(("processing", "batch"),)``."""
 
-CONDITION_KEYS = ("processing", "region", "service_tier", "speed")
-"""What a price may depend on besides the prompt's size; the closed list of context keys."""
+CONDITION_KEYS = (
+    "processing",
+    "region",
+    "service_tier",
+    "speed",
+    "image_quality",
+    "image_size",
+    "search_context_size",
+    "video_resolution",
+)
+"""What a price may depend on besides the prompt's size and the hour; the closed list of context keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +64,8 @@ class Variant:
 
     ``unchanged`` names the meters that keep the card's ordinary rate because the
     provider says so; what is in neither list is unpriced. The interval is the one
-    in which the variant is known, inside its card's.
+    in which the variant is known, inside its card's. ``during`` holds it to hours
+    and weekdays; ``when`` may then be empty.
     """
 
     when: Conditions
@@ -64,6 +75,7 @@ class Variant:
     effective_from: datetime | None
     effective_from_known: bool
     effective_until: datetime | None
+    during: Window | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,9 @@ class RateCard:
     then ``effective_from`` is a day from which these rates are, to our knowledge,
     the only ones that ever applied (a launch, or before it). ``checked_on`` is the
     day of the check against ``source``, which says nothing about when a rate began.
+    ``minimums`` are the least quantities that one call is billed for. ``imported``
+    names the public set from which a card was taken unseen, and its version; it is
+    None for a card that a person compared with the provider's own list.
     """
 
     card_id: str
@@ -96,6 +111,8 @@ class RateCard:
     variants: tuple[Variant, ...]
     multipliers: tuple[Multiplier, ...]
     priced_as: Mapping[Meter, Meter]
+    minimums: Mapping[Meter, int]
+    imported: str | None
     source: tuple[str, ...]
     checked_on: date
     note: str | None

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tokencalc.clock import instant_from
-from tokencalc.pricing.layers import FileLayer, Layer, PackagedLayer
+from tokencalc.pricing.layers import FileLayer, ImportedLayer, Layer, PackagedLayer
 from tokencalc.pricing.plan import PlannedCard
 from tokencalc.pricing.schema import instant_of
 from tokencalc.pricing.search import MOST_NAMES, Search
@@ -47,7 +47,7 @@ class Catalog:
     @cache
     def packaged() -> Catalog:
         """Return the catalog of the tables that travel with the package; the same one each time."""
-        return Catalog((PackagedLayer(),))
+        return Catalog((PackagedLayer(), ImportedLayer()))
 
     def with_files(self, paths: Sequence[Path]) -> Catalog:
         """Return a catalog with the user's own tables on top; a later file wins over an earlier one.

@@ -15,7 +15,7 @@ from tokencalc.cost import Cost, CostLine
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.money import line_pico
 from tokencalc.pricing.card import CONDITION_KEYS
-from tokencalc.pricing.plan import Plan, PlannedCard, dearest, factors_for
+from tokencalc.pricing.plan import NOTHING_SAID, Plan, PlannedCard, dearest, factors_for
 from tokencalc.usage import CACHE_WRITE_METERS, INPUT_METERS, Meter, Usage
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _DEAREST_OUTPUT = (Meter.OUTPUT, Meter.REASONING)
 _new = tuple.__new__
 
 
-def evaluate(  # noqa: C901, PLR0913  # the hot path in one piece: a call costs as much as a line
+def evaluate(  # noqa: C901, PLR0912, PLR0913  # the hot path in one piece: a call costs as much as a line
     catalog: Catalog,
     usage: Usage,
     *,
@@ -53,11 +53,13 @@ def evaluate(  # noqa: C901, PLR0913  # the hot path in one piece: a call costs 
     if context:
         plan = card.plan(_conditions(usage, context), at)
     elif usage.service_tier is not None or usage.region is not None or usage.speed is not None:
-        plan = card.plan((None, usage.region, usage.service_tier, usage.speed), at)
+        plan = card.plan((None, usage.region, usage.service_tier, usage.speed, None, None, None, None), at)
     else:
-        plan = card.ordinary
-    leaves = usage.leaves if plan.request is None else _with_request(usage)
+        plan = card.ordinary or card.plan(NOTHING_SAID, at)
+    leaves = usage.leaves
     notes = (*usage.notes, *plan.notes) if usage.notes else plan.notes
+    if plan.request is not None or plan.minimums:
+        leaves, notes = _as_billed(plan, usage, notes)
     factors: Mapping[Meter, Factor] = plan.factors[0]
     if plan.sizes or plan.note_above:
         size = sum([quantity for meter, quantity in leaves if meter in INPUT_METERS])
@@ -104,7 +106,7 @@ def worst_case(  # noqa: PLR0913  # what decides a price
     at = instant_from(at, name="at")
     counts = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     card = catalog.timeline(model, provider).at(at)
-    plan = card.plan(_conditions(counts, context), at) if context else card.ordinary
+    plan = card.plan(_conditions(counts, context) if context else NOTHING_SAID, at)
     asked = (
         (dearest(plan, _DEAREST_INPUT, input_tokens) or Meter.INPUT, input_tokens),
         (dearest(plan, _DEAREST_OUTPUT, input_tokens) or Meter.OUTPUT, output_tokens),
@@ -152,14 +154,27 @@ def _conditions(usage: Usage, context: Mapping[str, str]) -> Said:
         context.get("region") if region is None else region,
         context.get("service_tier") if service_tier is None else service_tier,
         context.get("speed") if speed is None else speed,
+        context.get("image_quality"),
+        context.get("image_size"),
+        context.get("search_context_size"),
+        context.get("video_resolution"),
     )
 
 
-def _with_request(usage: Usage) -> Leaves:
-    """Add the call itself, where the card has a price for each call and nobody counted it."""
-    if usage.quantity(Meter.REQUEST):
-        return usage.leaves
-    return (*usage.leaves, (Meter.REQUEST, 1))
+def _as_billed(plan: Plan, usage: Usage, notes: tuple[str, ...]) -> tuple[Leaves, tuple[str, ...]]:
+    """Add the call itself where it has a price and nobody counted it, and raise quantities to the least that is billed.
+
+    What was not used at all stays out.
+    """
+    leaves = usage.leaves
+    if plan.request is not None and not usage.quantity(Meter.REQUEST):
+        leaves = (*leaves, (Meter.REQUEST, 1))
+    least = dict(plan.minimums)
+    short = [(meter, quantity) for meter, quantity in leaves if quantity < least.get(meter, 0)]
+    if short:
+        leaves = tuple((meter, max(quantity, least.get(meter, 0))) for meter, quantity in leaves)
+        notes = (*notes, *(f"{meter}: {quantity} is billed as {least[meter]}" for meter, quantity in short))
+    return leaves, notes
 
 
 def check_context(context: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from tokencalc.pricing.loader import packaged_index, packaged_table, read_table
@@ -42,9 +43,9 @@ class Layer(Protocol):
 class PackagedLayer:
     """The tables that travel with the package; each is read when its provider is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, index_name: str = "index") -> None:
         """Read the index only."""
-        index = packaged_index()
+        index = packaged_index(index_name)
         self._names: dict[str, str] = index["names"]
         self._tables: dict[str, ProviderTable] = {}
         self.providers = tuple(index["providers"])
@@ -67,6 +68,44 @@ class PackagedLayer:
     def names(self, provider: str | None) -> Iterable[str]:
         """Return all names, or one provider's."""
         return (name for name, owners in self._names.items() if provider is None or provider in owners.split())
+
+
+class ImportedLayer:
+    """The packaged tables that were taken over from public sets: looked at only where the curated ones have no answer.
+
+    The index is read when it is first needed, so that a program whose models are all curated never pays for it.
+    """
+
+    @cached_property
+    def _tables(self) -> PackagedLayer:
+        return PackagedLayer("imported")
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The ids of the providers whose tables were imported."""
+        return self._tables.providers
+
+    @property
+    def providers_by_name(self) -> Mapping[str, str]:
+        """Provider ids by every name that a provider goes by."""
+        return self._tables.providers_by_name
+
+    @property
+    def checked_on(self) -> date:
+        """Nobody compared these with the providers' lists."""
+        return date.min
+
+    def table(self, provider: str) -> ProviderTable:
+        """Return one provider's table."""
+        return self._tables.table(provider)
+
+    def lookup(self, name: str) -> tuple[str, ...]:
+        """Return the providers that list exactly this name."""
+        return self._tables.lookup(name)
+
+    def names(self, provider: str | None) -> Iterable[str]:
+        """Return all names, or one provider's."""
+        return self._tables.names(provider)
 
 
 class FileLayer:

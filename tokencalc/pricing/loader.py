@@ -15,9 +15,12 @@ _TABLES = Path(__file__).with_name("tables")
 _LARGEST_FILE_BYTES = 16 * 2**20
 
 
-def packaged_index() -> dict[str, Any]:
-    """Return which provider lists which name, the providers' other names, and the newest check date."""
-    index: dict[str, Any] = json.loads(_packaged("index"))
+def packaged_index(name: str = "index") -> dict[str, Any]:
+    """Return which provider lists which name, the providers' other names, and the newest check date.
+
+    ``index`` is that of the curated tables, ``imported`` that of the tables taken over from public sets.
+    """
+    index: dict[str, Any] = json.loads(_packaged(name))
     return index
 
 

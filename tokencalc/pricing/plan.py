@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
     from tokencalc.pricing.build import ProviderTable
     from tokencalc.pricing.card import Conditions, Rate, RateCard, Variant
+    from tokencalc.pricing.windows import Window
 
-Said = tuple[str | None, str | None, str | None, str | None]
+    Scale = tuple[tuple[Decimal, frozenset[Meter]], ...]
+
+Said = tuple[str | None, ...]
 """What is said about a call, in the order of `CONDITION_KEYS`; None where nothing is."""
+
+Choice = tuple["datetime", "datetime | None", "Window | None", "Plan"]
+"""A plan with the interval, and the hours, in which it holds."""
+
+NOTHING_SAID: Said = (None,) * len(CONDITION_KEYS)
 
 _MOST_CONDITIONS = 256
 
@@ -41,7 +49,9 @@ class Plan(NamedTuple):
     """Factors by meter, for each prompt size: ``sizes[i]`` input tokens and more take ``factors[i]``.
 
     ``sizes`` is empty for a card without tiers. ``reason`` is set where nothing
-    can be priced under the conditions; ``notes`` says what was assumed.
+    can be priced under the conditions; ``notes`` says what was assumed. ``request``
+    is the price of the call itself, ``minimums`` the least quantities that a call
+    is billed for.
     """
 
     factors: tuple[Mapping[Meter, Factor], ...]
@@ -50,10 +60,14 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
     note_above: tuple[int, str] | None
     request: Factor | None
+    minimums: tuple[tuple[Meter, int], ...]
 
 
 class PlannedCard:
-    """A rate card with its plans; shared by all calls that the card prices."""
+    """A rate card with its plans; shared by all calls that the card prices.
+
+    ``ordinary`` is the plan of a call of which nothing special is said; None where that depends on the hour.
+    """
 
     __slots__ = ("_plans", "card", "ordinary", "table")
 
@@ -61,8 +75,10 @@ class PlannedCard:
         """Compile the ordinary plan; the others follow when a call needs them."""
         self.card = card
         self.table = table
-        self.ordinary = _plan(card, card.rates, tuple((t.min_input_tokens, t.rates) for t in card.tiers), ())
-        self._plans: dict[Said, Plan | tuple[tuple[datetime, datetime | None, Plan], ...]] = {}
+        by_hour = any(variant.during is not None and not variant.when for variant in card.variants)
+        tiers = tuple((tier.min_input_tokens, tier.rates) for tier in card.tiers)
+        self.ordinary = None if by_hour else _plan(card, card.rates, tiers, ())
+        self._plans: dict[Said, Plan | tuple[Choice, ...]] = {}
 
     def plan(self, said: Said, at: datetime) -> Plan:
         """Return the plan under what the response and the caller say, at an instant inside the card's interval."""
@@ -74,11 +90,13 @@ class PlannedCard:
             self._plans[said] = found
         if isinstance(found, Plan):
             return found
-        for start, end, plan in found:
-            if at >= start and (end is None or at < end):
+        for start, end, window, plan in found:
+            if at >= start and (end is None or at < end) and (window is None or window.holds(at)):
                 return plan
-        first = min(start for start, _, _ in found)
+        first = min(start for start, _, _, _ in found)
         says = ", ".join(f"{key}={value}" for key, value in self._effective(said))
+        if all(window is not None and at >= start for start, _, window, _ in found):
+            return _unpriced(f"{self.card.card_id}: rates for {says} are known at other hours only")
         return _unpriced(f"{self.card.card_id}: rates for {says} are known from {first.date().isoformat()} only")
 
     def _effective(self, said: Said) -> Conditions:
@@ -92,10 +110,10 @@ class PlannedCard:
             kept |= {other: word for other, word in meant.items() if word not in self.table.standard.get(other, ())}
         return tuple(sorted(kept.items()))
 
-    def _compile(self, when: Conditions) -> Plan | tuple[tuple[datetime, datetime | None, Plan], ...]:
-        if not when:
-            return self.ordinary
+    def _compile(self, when: Conditions) -> Plan | tuple[Choice, ...]:
         card = self.card
+        if not when and self.ordinary is not None:
+            return self.ordinary
         multipliers = [item for item in card.multipliers if set(item.when) <= set(when)]
         spoken_for = {condition for item in multipliers for condition in item.when}
         rest = tuple(condition for condition in when if condition not in spoken_for)
@@ -105,24 +123,34 @@ class PlannedCard:
         )
         if not rest:
             tiers = tuple((tier.min_input_tokens, tier.rates) for tier in card.tiers)
-            return _plan(card, card.rates, tiers, scale, notes)
+            plain = _plan(card, card.rates, tiers, scale, notes)
+            if self.ordinary is not None:
+                return plain
+            always: Choice = (card.effective_from, None, None, plain)
+            return (*self._choices(rest, scale, notes), always)
         variants = [variant for variant in card.variants if variant.when == rest]
         if not variants:
             says = ", ".join(f"{key}={value}" for key, value in rest)
             return _unpriced(f"{card.card_id} has no rates for {says}")
-        return tuple(
-            (
-                variant.effective_from or card.effective_from,
-                variant.effective_until,
-                _variant_plan(card, variant, scale, notes),
-            )
-            for variant in variants
+        return self._choices(rest, scale, notes)
+
+    def _choices(self, when: Conditions, scale: Scale, notes: tuple[str, ...]) -> tuple[Choice, ...]:
+        """Return the plans of the variants under exactly these conditions, those of certain hours first."""
+        card = self.card
+        variants = sorted(
+            (variant for variant in card.variants if variant.when == when), key=lambda variant: variant.during is None
         )
+        choices: list[Choice] = []
+        for variant in variants:
+            hours = () if variant.during is None else (f"the rates of {variant.during}",)
+            plan = _variant_plan(card, variant, scale, (*notes, *hours))
+            choices.append(
+                (variant.effective_from or card.effective_from, variant.effective_until, variant.during, plan)
+            )
+        return tuple(choices)
 
 
-def _variant_plan(
-    card: RateCard, variant: Variant, scale: tuple[tuple[Decimal, frozenset[Meter]], ...], notes: tuple[str, ...]
-) -> Plan:
+def _variant_plan(card: RateCard, variant: Variant, scale: Scale, notes: tuple[str, ...]) -> Plan:
     def with_unchanged(rates: Mapping[Meter, Rate], ordinary: Mapping[Meter, Rate]) -> Mapping[Meter, Rate]:
         return {meter: ordinary[meter] for meter in variant.unchanged if meter in ordinary} | dict(rates)
 
@@ -146,23 +174,22 @@ def _plan(
     card: RateCard,
     base: Mapping[Meter, Rate],
     tiers: tuple[tuple[int, Mapping[Meter, Rate]], ...],
-    scale: tuple[tuple[Decimal, frozenset[Meter]], ...],
+    scale: Scale,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     steps = [dict(base)]
     for _, rates in tiers:
         steps.append(steps[-1] | dict(rates))
     factors = tuple(_factors(card, rates, scale) for rates in steps)
-    return Plan(factors, tuple(size for size, _ in tiers), None, notes, None, factors[0].get(Meter.REQUEST))
+    sizes = tuple(size for size, _ in tiers)
+    return Plan(factors, sizes, None, notes, None, factors[0].get(Meter.REQUEST), tuple(card.minimums.items()))
 
 
 def _unpriced(reason: str) -> Plan:
-    return Plan(({},), (), reason, (), None, None)
+    return Plan(({},), (), reason, (), None, None, ())
 
 
-def _factors(
-    card: RateCard, rates: Mapping[Meter, Rate], scale: tuple[tuple[Decimal, frozenset[Meter]], ...]
-) -> dict[Meter, Factor]:
+def _factors(card: RateCard, rates: Mapping[Meter, Rate], scale: Scale) -> dict[Meter, Factor]:
     factors = {}
     for meter, rate in rates.items():
         usd = rate.usd

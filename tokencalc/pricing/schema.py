@@ -7,29 +7,49 @@ package ships passed through here when they were compiled.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tokencalc.clock import instant_from
-from tokencalc.errors import MoneyInvalid, PriceTableInvalid, TimeInvalid
-from tokencalc.money import decimal_from
+from tokencalc.errors import TimeInvalid
+from tokencalc.periods import zone_from
 from tokencalc.pricing.card import CONDITION_KEYS
+from tokencalc.pricing.checks import Checks, instant_of
+from tokencalc.pricing.windows import WEEKDAYS, hours_from
 from tokencalc.usage import TOKEN_METERS, Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from decimal import Decimal
+    from collections.abc import Collection, Sequence
+
+__all__ = ["TableChecker", "instant_of", "units_of"]
 
 _Span = tuple[datetime, datetime | None]
 
-UNITS = {"mtok": 10**6, "kcall": 10**3, "call": 1}
-"""Published units, as the end of a rate's key says them: ``input_per_mtok``, ``web_search_per_kcall``."""
+_UNITS = (
+    ("_second", {"second": 1, "minute": 60, "hour": 3600}),
+    ("_piece", {"piece": 1, "kpiece": 10**3}),
+    ("_character", {"character": 1, "kcharacter": 10**3, "mcharacter": 10**6}),
+    ("_page", {"page": 1, "kpage": 10**3}),
+    ("_token_hour", {"mtok_hour": 10**6}),
+)
+_TOKEN_UNITS = {"mtok": 10**6}
+_CALL_UNITS = {"kcall": 10**3, "call": 1}
+
+
+def units_of(meter: str) -> dict[str, int]:
+    """Return the published units in which a meter is priced, as the end of a rate's key says them.
+
+    ``input_per_mtok``, ``web_search_per_kcall``, ``input_audio_second_per_hour``: the unit stays the
+    provider's own, because 0.111 dollars an hour is no finite decimal a second.
+    """
+    if meter in TOKEN_METERS:
+        return _TOKEN_UNITS
+    return next((units for ending, units in _UNITS if meter.endswith(ending)), _CALL_UNITS)
+
 
 _TABLE_KEYS = {
     "schema", "provider", "name", "note", "aliases", "families", "sources", "standard", "means", "priced_as", "model",
-    "alias",
+    "alias", "imported", "checked_on",
 }  # fmt: skip
 _MODEL_KEYS = {
     "id", "aliases", "dated", "tokenizer", "encoding", "encoding_verified", "context_window_tokens",
@@ -37,12 +57,14 @@ _MODEL_KEYS = {
 }  # fmt: skip
 _CARD_KEYS = {
     "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "variants", "multipliers",
-    "priced_as", "source", "checked_on", "note", "differs_because",
+    "priced_as", "minimums", "source", "checked_on", "imported", "note", "differs_because",
 }  # fmt: skip
 _TIER_KEYS = {"over_input_tokens", "from_input_tokens", "rates"}
 _VARIANT_KEYS = {
-    "when", "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "unchanged", "note",
+    "when", "during", "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "unchanged",
+    "note",
 }  # fmt: skip
+_DURING_KEYS = {"hours", "weekdays", "timezone"}
 _MULTIPLIER_KEYS = {"when", "factor", "meters"}
 _ALIAS_KEYS = {"name", "target"}
 _TARGET_KEYS = {"model", "effective_from", "effective_from_known", "note"}
@@ -50,16 +72,16 @@ _MODES = ("text", "embedding", "other")
 _TOKENIZERS = ("openai", "claude", "claude_4_7", "gemini", "mistral", "llama", "gpt_oss")
 _ENCODINGS = ("o200k_base", "cl100k_base")
 _METERS = frozenset(str(meter) for meter in Meter)
-_LONGEST_NAME = 200
 
 
-class TableChecker:
+class TableChecker(Checks):
     """Walks one table of one file; each method raises PriceTableInvalid at the first fault."""
 
     def __init__(self, file: str, *, packaged: bool) -> None:
         """Check for ``file``; ``packaged`` tables must also name a source and a check date on every card."""
-        self._file = file
+        super().__init__(file)
         self._packaged = packaged
+        self._provenance: list[str] = []
 
     def table(self, raw: dict[str, Any]) -> None:
         """Check a whole table."""
@@ -68,12 +90,18 @@ class TableChecker:
         self._names(raw.get("aliases", []), "aliases")
         self._names(raw.get("families", []), "families")
         self._texts(raw.get("sources", {}), "sources")
-        self._notes(raw, "", ("name", "note"))
+        self._notes(raw, "", ("name", "note", "imported"))
+        if "checked_on" in raw:
+            self._instant(raw["checked_on"], "checked_on")
         if raw.get("schema", 1) != 1:
             self._refuse("schema", raw["schema"], "expected 1; a newer tokencalc wrote this table")
         self._standard(raw.get("standard", {}))
         self._means(raw.get("means", {}))
         self._priced_as(raw.get("priced_as", {}), "priced_as")
+        # An imported table says once where all of its cards come from, and when.
+        shared = {"source"} if "imported" in raw else set()
+        shared |= {"checked_on"} & set(raw)
+        self._provenance = [key for key in ("source", "checked_on") if self._packaged and key not in shared]
         taken: dict[str, str] = {}
         for index, model in enumerate(self._list(raw["model"], "model")):
             self._model(model, f"model[{index}]", taken)
@@ -98,22 +126,20 @@ class TableChecker:
         self._no_overlap(spans, f"{path}.card")
 
     def _card(self, raw: object, path: str) -> _Span:
-        required = (
-            ("effective_from", "rates", "source", "checked_on") if self._packaged else ("effective_from", "rates")
-        )
-        card = self._keys(raw, _CARD_KEYS, path, required=required)
+        card = self._keys(raw, _CARD_KEYS, path, required=("effective_from", "rates", *self._provenance))
         start, end = self._span(card, path)
         rates = self._rates(card["rates"], f"{path}.rates")
         self._tiers(card.get("tiers", []), f"{path}.tiers", rates)
         self._priced_as(card.get("priced_as", {}), f"{path}.priced_as")
         self._sources(card.get("source", []), f"{path}.source")
-        self._notes(card, path, ("note", "differs_because"))
+        self._notes(card, path, ("note", "differs_because", "imported"))
+        self._minimums(card.get("minimums", {}), f"{path}.minimums")
         if "checked_on" in card:
             self._instant(card["checked_on"], f"{path}.checked_on")
         multipliers = self._list(card.get("multipliers", []), f"{path}.multipliers")
         for index, multiplier in enumerate(multipliers):
             self._multiplier(multiplier, f"{path}.multipliers[{index}]")
-        spans: dict[tuple[tuple[str, str], ...], list[_Span]] = {}
+        spans: dict[object, list[_Span]] = {}
         for index, variant in enumerate(self._list(card.get("variants", []), f"{path}.variants")):
             when, span = self._variant(variant, f"{path}.variants[{index}]", start, end)
             spans.setdefault(when, []).append(span)
@@ -123,9 +149,12 @@ class TableChecker:
 
     def _variant(
         self, raw: object, path: str, card_start: datetime, card_end: datetime | None
-    ) -> tuple[tuple[tuple[str, str], ...], tuple[datetime, datetime | None]]:
-        variant = self._keys(raw, _VARIANT_KEYS, path, required=("when", "rates"))
-        when = self._when(variant["when"], f"{path}.when")
+    ) -> tuple[object, tuple[datetime, datetime | None]]:
+        variant = self._keys(raw, _VARIANT_KEYS, path, required=("rates",))
+        during = variant.get("during")
+        if during is not None:
+            self._during(during, f"{path}.during")
+        when = self._when(variant.get("when", {}), f"{path}.when") if "when" in variant or during is None else ()
         start, end = self._span({"effective_from": card_start, "effective_until": card_end} | variant, path)
         if start < card_start or (card_end is not None and (end is None or end > card_end)):
             self._refuse(path, start, "expected an interval inside the card's own")
@@ -134,7 +163,27 @@ class TableChecker:
         for meter in self._list(variant.get("unchanged", []), f"{path}.unchanged"):
             if self._one_of(meter, _METERS, f"{path}.unchanged") in rates:
                 self._refuse(f"{path}.unchanged", meter, "expected meters that the variant's own rates do not list")
-        return when, (start, end)
+        return (when, str(during)), (start, end)
+
+    def _during(self, raw: object, path: str) -> None:
+        during = self._keys(raw, _DURING_KEYS, path, required=())
+        if not during.get("hours") and not during.get("weekdays"):
+            self._refuse(path, raw, "expected hours, weekdays or both")
+        for text in self._list(during.get("hours", []), f"{path}.hours"):
+            try:
+                hours_from(text if isinstance(text, str) else "")
+            except ValueError:
+                self._refuse(f"{path}.hours", text, 'expected a span such as "16:30-00:30"')
+        for day in self._list(during.get("weekdays", []), f"{path}.weekdays"):
+            self._one_of(day, WEEKDAYS, f"{path}.weekdays")
+        try:
+            zone_from(during.get("timezone", "UTC"))
+        except TimeInvalid as error:
+            self._refuse(f"{path}.timezone", during["timezone"], str(error))
+
+    def _minimums(self, raw: object, path: str) -> None:
+        for meter, least in self._dict(raw, path).items():
+            self._count(least, f"{path}.{self._one_of(meter, _METERS, path)}")
 
     def _tiers(self, raw: object, path: str, base: Collection[str]) -> None:
         reached = 0
@@ -193,8 +242,9 @@ class TableChecker:
         meters = set()
         for key, value in self._dict(raw, path).items():
             meter, _, unit = key.rpartition("_per_")
-            if meter not in _METERS or unit not in UNITS:
-                known = [f"{name}_per_{'mtok' if Meter(name) in TOKEN_METERS else 'kcall'}" for name in sorted(_METERS)]
+            if meter not in _METERS or unit not in units_of(meter):
+                near = [meter] if meter in _METERS else sorted(_METERS)
+                known = [f"{name}_per_{unit}" for name in near for unit in units_of(name)]
                 self._refuse(f"{path}.{key}", key, "is no rate", allowed=known)
             if self._decimal(value, f"{path}.{key}") < 0:
                 self._refuse(f"{path}.{key}", value, "expected a price of at least 0")
@@ -228,105 +278,3 @@ class TableChecker:
             self._one_of(key, CONDITION_KEYS, f"{path}.{key}")
             self._name(value, f"{path}.{key}")
         return tuple(sorted(when.items()))
-
-    def _sources(self, raw: object, path: str) -> None:
-        for source in [raw] if isinstance(raw, str) else self._list(raw, path):
-            if not isinstance(source, str) or not source.strip():
-                self._refuse(path, source, "expected text that names the source")
-
-    def _claim(self, name: str, path: str, taken: dict[str, str]) -> None:
-        if name in taken:
-            self._refuse(path, name, f"is taken by {taken[name]}")
-        taken[name] = path
-
-    def _decimal(self, value: object, path: str) -> Decimal:
-        if not isinstance(value, str):
-            self._refuse(path, value, 'expected a quoted decimal, for example "0.15", because a bare one is a float')
-        try:
-            return decimal_from(value, name=path)
-        except MoneyInvalid as error:
-            self._refuse(path, value, str(error))
-
-    def _instant(self, value: object, path: str) -> datetime:
-        try:
-            return instant_of(value)
-        except TimeInvalid:
-            self._refuse(path, value, "expected a date, or an instant with a time zone")
-
-    def _name(self, value: object, path: str) -> str:
-        if not isinstance(value, str) or not value or value != value.strip().lower() or len(value) > _LONGEST_NAME:
-            self._refuse(path, value, "expected a name in lower case, without spaces around it")
-        if not value.isprintable():
-            self._refuse(path, value, "expected printable characters")
-        return value
-
-    def _names(self, raw: object, path: str) -> list[str]:
-        return [self._name(value, path) for value in self._list(raw, path)]
-
-    def _texts(self, raw: object, path: str) -> None:
-        for key, value in self._dict(raw, path).items():
-            if not isinstance(value, str):
-                self._refuse(f"{path}.{key}", value, "expected text")
-
-    def _notes(self, table: dict[str, Any], path: str, keys: tuple[str, ...]) -> None:
-        self._texts({key: table[key] for key in keys if key in table}, path or "table")
-
-    def _flag(self, value: object, path: str) -> None:
-        if not isinstance(value, bool):
-            self._refuse(path, value, "expected true or false")
-
-    def _count(self, value: object, path: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            self._refuse(path, value, "expected a whole number of at least 1")
-        return value
-
-    def _one_of(self, value: object, allowed: Iterable[str], path: str) -> str:
-        known = sorted(allowed)
-        if not isinstance(value, str) or value not in known:
-            self._refuse(path, value, "is not known", allowed=known)
-        return value
-
-    def _dict(self, raw: object, path: str) -> dict[str, Any]:
-        if not isinstance(raw, dict):
-            self._refuse(path, raw, "expected a table")
-        return raw
-
-    def _list(self, raw: object, path: str) -> list[Any]:
-        if not isinstance(raw, list):
-            self._refuse(path, raw, "expected a list")
-        return raw
-
-    def _some(self, raw: object, path: str) -> list[Any]:
-        if not self._list(raw, path):
-            self._refuse(path, raw, "expected at least one")
-        return self._list(raw, path)
-
-    def _keys(self, raw: object, allowed: set[str], path: str, *, required: tuple[str, ...]) -> dict[str, Any]:
-        table = self._dict(raw, path or "table")
-        for key in table:
-            if key not in allowed:
-                self._refuse(f"{path}.{key}".lstrip("."), key, "is no key here", allowed=sorted(allowed))
-        for key in required:
-            if key not in table:
-                self._refuse(f"{path}.{key}".lstrip("."), None, f"{key} is missing")
-        return table
-
-    def _refuse(self, path: str, found: object, why: str, allowed: list[str] | None = None) -> NoReturn:
-        nearest = get_close_matches(str(found), allowed, n=1, cutoff=0.5) if allowed else []
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
-        raise PriceTableInvalid(
-            f"{self._file}: {path}: {found!r:.80} {why}{hint}{listed}",
-            file=self._file,
-            path=path,
-            found=found,
-            allowed=tuple(allowed or ()),
-            nearest=tuple(nearest),
-        )
-
-
-def instant_of(value: object) -> datetime:
-    """Return the instant of a TOML date, an instant, or their ISO text; a date is its first instant in UTC."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time.min, tzinfo=UTC)
-    return instant_from(value, name="instant")

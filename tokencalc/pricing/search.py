@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
 from tokencalc.errors import PriceUnknown
+from tokencalc.pricing.layers import ImportedLayer, PackagedLayer
 from tokencalc.pricing.names import forms, plain_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class Search:
     def __init__(self, layers: Sequence[Layer]) -> None:
         """Search these layers, the one that wins first."""
         self._layers = tuple(layers)
+        self._imported = tuple(layer for layer in layers if isinstance(layer, ImportedLayer))
+        self._first = tuple(layer for layer in layers if not isinstance(layer, ImportedLayer))
+        self._curated = {name for layer in layers if isinstance(layer, PackagedLayer) for name in layer.providers}
         self._unknown: dict[tuple[str, str | None], PriceUnknown] = {}
 
     def hits(self, model: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]]:
@@ -45,12 +49,24 @@ class Search:
         return found
 
     def _search(self, name: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
+        """Look in the curated tables and people's own first; in imported ones for what those do not know."""
+        found = self._search_in(self._first, name, provider)
+        if found is None:
+            return self._search_in(self._imported, name, provider)
+        known, tables = found
+        owner = tables[0].provider
+        if owner not in self._curated:
+            # A table of one's own about a seller whose list was imported lies on top of that list.
+            below = [layer for layer in self._imported if owner in layer.lookup(known)]
+            tables += tuple(layer.table(owner) for layer in below)
+        return known, tables
+
+    def _search_in(
+        self, layers: Sequence[Layer], name: str, provider: str | None
+    ) -> tuple[str, tuple[ProviderTable, ...]] | None:
         for form in forms(name):
             tables = [
-                layer.table(owner)
-                for layer in self._layers
-                for owner in layer.lookup(form.name)
-                if provider in {None, owner}
+                layer.table(owner) for layer in layers for owner in layer.lookup(form.name) if provider in {None, owner}
             ]
             if form.dated:
                 tables = [table for table in tables if _takes_dates(table, form.name)]
