@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.property.one_table import OneTable
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.money import PICO_PER_USD, round_half_even
-from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.card import CONDITION_KEYS
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate, worst_case
@@ -21,7 +21,6 @@ from tokencalc.pricing.plan import NOTHING_SAID
 from tokencalc.usage import INPUT_METERS, MAX_QUANTITY, TOKEN_METERS, Meter, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from decimal import Decimal
     from random import Random
 
@@ -142,30 +141,6 @@ def test_any_context_is_priced_or_refused_properly(context: dict[str, str], foun
         assert len(cost.lines) + len(cost.unpriced) == 1
 
 
-class OneTable:
-    """A layer with one table of our own making."""
-
-    providers = ("acme",)
-    providers_by_name: Mapping[str, str] = {"acme": "acme"}  # never changed
-    checked_on = date.min
-
-    def __init__(self, card: dict[str, Any]) -> None:
-        """Make the table of one card."""
-        self._table = ProviderTable({"provider": "acme", "model": [{"id": "rocket", "card": [card]}]})
-
-    def table(self, provider: str) -> ProviderTable:  # noqa: ARG002  # there is one
-        """Return the table."""
-        return self._table
-
-    def lookup(self, name: str) -> tuple[str, ...]:
-        """Find the one model."""
-        return ("acme",) if name == "rocket" else ()
-
-    def names(self, provider: str | None) -> tuple[str, ...]:  # noqa: ARG002  # there is one
-        """Return the one name."""
-        return ("rocket",)
-
-
 prices = st.decimals("0", "1000", places=7)
 
 
@@ -180,7 +155,7 @@ def test_a_random_card_prices_like_the_sum_by_hand(
     listed: dict[Meter, Decimal], long: int, factor: Decimal, counted: dict[Meter, int], region: str | None
 ) -> None:
     card = {
-        "effective_from": "2026-01-01",
+        "effective_from": AT.replace(month=1),
         "rates": {f"{meter}_per_mtok": str(price) for meter, price in listed.items()},
         "tiers": [
             {
