@@ -253,7 +253,7 @@ def test_groq_compound_calls_that_do_not_add_up_are_one_call_with_a_note() -> No
         (3, 0, {"num_cached_tokens": 3, "prompt_tokens_details": {"cached_tokens": 3}}),
         (3, 1, {"num_cached_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}),
         (0, 0, {"prompt_token_details": None, "prompt_audio_seconds": None, "request_count": None}),
-        (0, 1, {"prompt_audio_seconds": 12}),
+        (0, 0, {"prompt_audio_seconds": 12}),
         (0, 0, {"prompt_token_details": {}}),
     ],
 )

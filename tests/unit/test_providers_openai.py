@@ -166,19 +166,31 @@ def test_an_unknown_counter_of_zero_is_ignored_without_a_note() -> None:
     assert (read.ignored, read.notes) == (("usage.future_tokens",), ())
 
 
-def test_web_searches_that_the_body_counts_are_a_meter_and_those_it_only_lists_are_noted() -> None:
-    usage = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
-    listed = [{"type": "web_search_call"}, {"type": "message"}, {"type": "file_search_call"}]
-    counted = read_usage({"usage": usage, "output": listed, "tool_usage": {"web_search": {"num_requests": 2}}})
-    assert counted.web_searches == 2
-    assert counted.notes == (
-        "output has 1 file_search_call items, billed apart from tokens: unmapped, not in the cost",
-    )
-    only_listed = read_usage({"usage": usage, "output": listed})
-    assert only_listed.web_searches == 0
-    assert (
-        "output has 1 web_search_call items, billed apart from tokens: unmapped, not in the cost" in only_listed.notes
-    )
+TEXT = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
+OPENED = {"type": "web_search_call", "action": {"type": "open_page"}}
+SEARCHED = {"type": "web_search_call", "action": {"type": "search", "query": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("expected", "notes", "body"),
+    [
+        ({}, 0, {"output": [{"type": "message"}]}),
+        ({"web_search": 2}, 0, {"output": [SEARCHED], "tool_usage": {"web_search": {"num_requests": 2}}}),
+        ({}, 0, {"output": [SEARCHED], "tool_usage": {"web_search": {"num_requests": 0}}}),
+        ({"web_search": 2}, 0, {"output": [SEARCHED, OPENED, {"type": "web_search_call"}]}),
+        ({"file_search": 1}, 0, {"output": [{"type": "file_search_call"}]}),
+        ({}, 1, {"output": [{"type": "code_interpreter_call"}]}),
+        ({}, 1, {"output": [{"type": "image_generation_call"}]}),
+        ({}, 1, {"tool_usage": {"image_gen": {"output_tokens": 9}}}),
+        ({}, 0, {"output": "text"}),
+    ],
+)
+def test_tools_are_counted_where_they_are_billed_by_the_call_and_noted_where_not(
+    expected: dict[str, int], notes: int, body: dict[str, Any]
+) -> None:
+    read = read_usage({"model": "gpt-5", "usage": TEXT, **body})
+    assert {"input": 9, "output": 3, **expected} == {str(meter): count for meter, count in read.leaves}
+    assert (notes, "gpt-5") == (len(read.notes), read.model)
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_the_content_of_a_response_object_is_never_touched() -> None:
         ("usage: null in this body; nothing to price", {"choices": [], "usage": None}),
         ("usage: expected an object, found 'x'", {"usage": "x"}),
         ("usage: expected an object, found 7", {"usage": 7}),
-        (r"cannot tell the format of \{'type', 'seconds'\}; looked for", {"type": "duration", "seconds": 10}),
+        (r"cannot tell the format of \{'type', 'minutes'\}; looked for", {"type": "length", "minutes": 10}),
         (r"cannot tell the format of \{\}", {}),
         (r"cannot tell the format of \{'a', .*, \.\.\.\}", dict.fromkeys("abcdefghij", 1)),
     ],

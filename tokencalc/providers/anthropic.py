@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.providers.dialect import items
 from tokencalc.providers.iterations import OUTSIDE_TOTALS, covered_by_totals, exceed_totals, share_totals
 from tokencalc.providers.payload import (
     payload_int,
@@ -41,9 +42,11 @@ _COUNTS = (
 )
 COUNTERS = Counters(
     mapped=frozenset(f"usage.{name}" for name in _COUNTS) | {f"usage.iterations[].{name}" for name in _COUNTS},
-    # Fetching a page costs nothing beside its tokens.
+    # Fetching a page and searching among tools cost nothing beside their tokens.
     known=frozenset(
-        {"usage.server_tool_use.web_fetch_requests", "usage.iterations[].server_tool_use.web_fetch_requests"}
+        f"usage.{where}server_tool_use.{tool}_requests"
+        for where in ("", "iterations[].")
+        for tool in ("web_fetch", "tool_search")
     ),
     facts=frozenset({"usage.service_tier", "usage.inference_geo", "usage.speed"}),
 )
@@ -65,7 +68,8 @@ _NOWHERE = "not_available"
 
 def read(usage: Body, body: Body) -> Usage:
     """Read the usage of a message; the quick way when nothing is unusual, else the careful one."""
-    return read_plain(usage, body) or read_any(usage, body)
+    plain = read_plain(usage, body) if body.get("container") is None else None
+    return plain or read_any(usage, body)
 
 
 def read_plain(usage: Body, body: Body) -> Usage | None:
@@ -139,11 +143,20 @@ def read_any(usage: Body, body: Body) -> Usage:
     leaves = _leaves(usage, at="usage")
     found = survey(usage, COUNTERS)
     iterations = payload_sections(usage, "iterations", at="usage")
-    whole = _served(leaves, usage, body, ignored=tuple(found.ignored), notes=(*notes, *found.notes))
+    notes = (*notes, *_container_notes(body), *found.notes)
+    whole = _served(leaves, usage, body, ignored=tuple(found.ignored), notes=notes)
     sections = (payload_section(usage, name, at="usage") for name in _SECTIONS)
     flat = {name: value for name, value in usage.items() if name != "iterations"}
     _shapes.remember((tuple(usage), *map(tuple, sections)), flat, found)
     return _with_iterations(whole, leaves, iterations, usage, body) if iterations else whole
+
+
+def _container_notes(body: Body) -> tuple[str, ...]:
+    """Note code that ran in a container, which is billed by the hour beyond a free allowance."""
+    runs = [item for item in items(body, "content") if str(item.get("type")).endswith("code_execution_tool_result")]
+    if body.get("container") is None or not runs:
+        return ()
+    return (f"content has {len(runs)} results of code execution, billed by time: unmapped, not in the cost",)
 
 
 _SECTIONS = ("cache_creation", "output_tokens_details", "server_tool_use")

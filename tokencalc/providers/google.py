@@ -2,7 +2,8 @@
 
 ``promptTokenCount`` includes cached tokens; ``candidatesTokenCount`` excludes
 thoughts; tool-use prompts are outside the prompt. Lists by modality may leave
-text out, so text is what the other modalities leave over of the count.
+text out, so text is what the other modalities leave over of the count. Searches
+are billed beside the tokens.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tokencalc.providers.dialect import with_more
+from tokencalc.providers.grounding import COUNT, counted, searches_of
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, output_leaves
 from tokencalc.providers.payload import (
     payload_int,
@@ -52,6 +55,8 @@ class Names:
         # Vertex writes enumerations as numbers when its messages are dumped as they are.
         enumerations = {f"{self.at}.trafficType", f"{self.at}.traffic_type"}
         enumerations |= {f"{self.at}.{name}[].modality" for name in lists}
+        if self.at == "usage":
+            mapped.add(f"{self.at}.{COUNT}[].count")
         return Counters(frozenset(mapped), frozenset(enumerations | {f"{self.at}.{self.total}"}))
 
 
@@ -114,7 +119,11 @@ _TRAFFIC_BY_NUMBER = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 
 def read(usage: Body, body: Body, names: Names) -> Usage:
     """Read a Google usage in the given spelling; the quick way for plain text, else the careful one."""
-    return read_plain(usage, body, names) or read_any(usage, body, names)
+    read_usage = read_plain(usage, body, names) or read_any(usage, body, names)
+    if "candidates" not in body and COUNT not in usage:
+        return read_usage
+    leaves, notes = counted(usage, read_usage.model) if COUNT in usage else searches_of(body, read_usage.model)
+    return with_more(read_usage, leaves=leaves, notes=notes) if leaves or notes else read_usage
 
 
 def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:
@@ -205,6 +214,7 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
         reasoning=said(thoughts),
         audio=output_by.get("audio", 0),
         image=output_by.get("image", 0),
+        video=output_by.get("video", 0),
     )
     remainder(said(prompt), names.prompt, **{names.cached: cached})
     found = survey(usage, _COUNTERS[names], at=names.at)
@@ -214,15 +224,12 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
         path=f"{names.at}.{names.total}",
         rule="prompt + candidates + thoughts + tool prompt",
     )
-    video = (f"{names.at}: output of modality video has no meter of its own; counted as output",) * (
-        "video" in output_by
-    )
     return Usage.from_leaves(
         leaves,
         model=_model(body),
         service_tier=_tier(usage, body),
         ignored=tuple(sorted(found.ignored + restated)),
-        notes=(*(note for note in notes if names.prompt in note), *sums, *video, *found.notes),
+        notes=(*(note for note in notes if names.prompt in note), *sums, *found.notes),
     )
 
 

@@ -2,7 +2,8 @@
 
 Totals include their parts here: ``prompt_tokens`` include cached, written and
 audio tokens, ``completion_tokens`` include reasoning, audio and predictions.
-Each format is the same reader with other names for the four fields.
+Each format is the same reader with other names for the four fields. Where a total
+shows that reasoning was counted beside the completion, it was, whoever answered.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.providers.dialect import with_more
+from tokencalc.providers.openai_tools import billed_calls
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, least_overlap, output_leaves
 from tokencalc.providers.payload import (
     Body,
@@ -44,6 +47,8 @@ _INSIDE = (
 _OUTSIDE = ("reasoning_tokens", "audio_tokens", "image_tokens")
 # Predictions, accepted or not, are billed inside the completion at its rate.
 _OUTSIDE_KNOWN = ("text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens")
+# vLLM says again how many of the prompt's tokens were not text.
+_INSIDE_KNOWN = ("text_tokens", "multimodal_tokens", "cached_tokens_details.text_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Names:
         mapped |= {f"usage.{self.inside}.{name}" for name in _INSIDE}
         mapped |= {f"usage.{self.outside}.{name}" for name in _OUTSIDE}
         known = {f"usage.{self.outside}.{name}" for name in _OUTSIDE_KNOWN}
-        known |= {f"usage.{self.inside}.text_tokens", f"usage.{self.inside}.cached_tokens_details.text_tokens"}
+        known |= {f"usage.{self.inside}.{name}" for name in _INSIDE_KNOWN}
         return Counters(frozenset(mapped), frozenset(known | {"usage.total_tokens"}))
 
 
@@ -73,11 +78,18 @@ TRANSCRIPTION = Names("input_tokens", "output_tokens", "input_token_details", "o
 class TotalsReader:
     """Reads a usage whose totals include their parts."""
 
-    __slots__ = ("_counters", "_names", "_shapes")
+    __slots__ = ("_beside", "_counters", "_names", "_shapes")
 
-    def __init__(self, names: Names, counters: Counters | None = None) -> None:
-        """Read ``names``; ``counters`` when a dialect has more fields than OpenAI's own."""
+    def __init__(
+        self, names: Names, counters: Counters | None = None, *, reasoning_is_beside_output: bool = False
+    ) -> None:
+        """Read ``names``; ``counters`` when a dialect has more fields than OpenAI's own.
+
+        ``reasoning_is_beside_output`` where the provider counts reasoning outside its
+        completion tokens; it decides for a usage whose total does not show it.
+        """
         self._names = names
+        self._beside = reasoning_is_beside_output
         self._counters = counters or names.counters()
         self._shapes = Shapes(self._counters)
 
@@ -141,13 +153,18 @@ class TotalsReader:
             said_out = 0  # embeddings: the total says that there is no output
         notes = require_any({names.total_in: said_in, names.total_out: said_out}, at="usage")
         total_in, total_out = said(said_in), said(said_out)
+        reasoning = said(payload_int(outside, "reasoning_tokens", at=f"usage.{names.outside}"))
+        if self.counts_beside(total_in, total_out, reasoning, total):
+            total_out += reasoning
         fresh_pairs, input_notes = self._input(inside, total_in)
         output_pairs, output_notes = self._output(outside, total_out)
         sums = total_notes(
             total, total_in + total_out, path="usage.total_tokens", rule=f"{names.total_in} + {names.total_out}"
         )
         found = survey(usage, self._counters)
-        self._shapes.remember((tuple(usage), tuple(inside), tuple(outside)), usage, found)
+        # The quick way does not look at videos, which only gateways count.
+        if "video_tokens" not in inside:
+            self._shapes.remember((tuple(usage), tuple(inside), tuple(outside)), usage, found)
         return Usage.from_leaves(
             fresh_pairs + output_pairs,
             model=payload_text(body, "model"),
@@ -155,6 +172,12 @@ class TotalsReader:
             ignored=tuple(found.ignored),
             notes=(*notes, *sums, *input_notes, *output_notes, *extra_notes, *found.notes),
         )
+
+    def counts_beside(self, total_in: int, total_out: int, reasoning: int, total: int | None) -> bool:
+        """Tell whether reasoning was counted beside the completion: the total shows it, whoever the provider is."""
+        if not reasoning or total == total_in + total_out:
+            return False
+        return self._beside or total == total_in + total_out + reasoning
 
     def _input(self, inside: Body, total: int) -> tuple[Pairs, tuple[str, ...]]:
         at = f"usage.{self._names.inside}"
@@ -219,45 +242,14 @@ def read_chat(usage: Body, body: Body) -> Usage:
 
 
 def read_responses(usage: Body, body: Body) -> Usage:
-    """Read the usage of the Responses API, and web searches where ``tool_usage`` counts them."""
+    """Read the usage of the Responses API, and the calls of tools that are billed by the piece."""
     if "tool_usage" not in body and "output" not in body:
         return _responses.read(usage, body)
-    searches, notes = _tools(body)
+    calls, notes = billed_calls(body)
     read = _responses.read(usage, body, extra_notes=notes)
-    if not searches:
-        return read
-    return Usage.from_leaves(
-        (*read.leaves, (Meter.WEB_SEARCH, searches)),
-        model=read.model,
-        service_tier=read.service_tier,
-        ignored=read.ignored,
-        notes=read.notes,
-    )
+    return with_more(read, leaves=calls) if calls else read
 
 
 def read_transcription(usage: Body, body: Body) -> Usage:
     """Read the usage of a transcription that is billed by tokens."""
     return _transcription.read(usage, body)
-
-
-_BILLED_CALLS = ("web_search_call", "file_search_call", "code_interpreter_call")
-
-
-def _tools(body: Body) -> tuple[int, tuple[str, ...]]:
-    """Count the searches that the body counts itself; note what it lists and does not count."""
-    tools = payload_section(body, "tool_usage", at="body")
-    search = payload_section(tools, "web_search", at="tool_usage")
-    searches = payload_int(search, "num_requests", at="tool_usage.web_search")
-    notes = []
-    output = body.get("output")
-    kinds = [item.get("type") for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    for kind in _BILLED_CALLS:
-        count = kinds.count(kind)
-        if count and not (kind == "web_search_call" and searches is not None):
-            notes.append(f"output has {count} {kind} items, billed apart from tokens: unmapped, not in the cost")
-    if tools:
-        notes += survey(tools, _TOOLS, at="tool_usage").notes
-    return said(searches), tuple(notes)
-
-
-_TOOLS = Counters(frozenset({"tool_usage.web_search.num_requests"}), frozenset())

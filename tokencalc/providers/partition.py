@@ -49,14 +49,19 @@ def input_leaves(  # noqa: PLR0913  # the terms of one sum
     return [(Meter.INPUT, fresh_text), *pairs]
 
 
-def output_leaves(total: int, *, whole: str, reasoning: int, audio: int = 0, image: int = 0) -> Pairs:
+def output_leaves(  # noqa: PLR0913  # the terms of one sum
+    total: int, *, whole: str, reasoning: int, audio: int = 0, image: int = 0, video: int = 0
+) -> Pairs:
     """Split ``total`` output tokens, which include the others, into disjoint leaves."""
-    plain = remainder(total, whole, reasoning_tokens=reasoning, audio_tokens=audio, image_tokens=image)
+    plain = remainder(
+        total, whole, reasoning_tokens=reasoning, audio_tokens=audio, image_tokens=image, video_tokens=video
+    )
     return [
         (Meter.OUTPUT, plain),
         (Meter.REASONING, reasoning),
         (Meter.OUTPUT_AUDIO, audio),
         (Meter.OUTPUT_IMAGE, image),
+        (Meter.OUTPUT_VIDEO, video),
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from tokencalc.errors import UsageInvalid
+from tokencalc.errors import UsageInvalid, UsageMissing
 from tokencalc.usage import MAX_QUANTITY, whole_count
 
 Body: TypeAlias = Mapping[str, Any]
@@ -86,7 +86,7 @@ def require_any(counts: Mapping[str, int | None], *, at: str) -> tuple[str, ...]
     missing = [name for name, count in counts.items() if count is None]
     if len(missing) == len(counts):
         wanted = " nor ".join(f"{at}.{name}" for name in missing)
-        raise UsageInvalid(f"{at}: neither {wanted} is there; nothing to price", path=at, found=None)
+        raise UsageMissing(f"{at}: neither {wanted} is there; nothing to price", path=at, found=None)
     return tuple(f"{at}.{name} is not said; counted as 0" for name in missing)
 
 

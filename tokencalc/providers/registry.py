@@ -1,4 +1,16 @@
-"""Which reader reads a payload: by what its usage holds, and by the provider's name where that leaves a choice."""
+"""Which reader reads a payload: by what its usage holds, and by the provider's name where that leaves a choice.
+
+The tables below are the whole decision, in this order:
+
+1. a usage object with ``prompt_tokens`` or ``completion_tokens`` is OpenAI's chat
+   format: the first of `CHAT_DIALECTS` whose marks it has, else the one of the
+   provider's name, else OpenAI's own;
+2. any other usage object: the first of `OTHER_DIALECTS` whose marks it has, then
+   the one of `BASES` that it has marks of, then Google's spellings;
+3. a body without a usage object: the first of `WHOLES` that reads it.
+
+A new wire format is one file with its marks, and one row here.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +18,68 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.errors import UsageInvalid
-from tokencalc.providers import anthropic, google, groq, mistral, openai, plain
+from tokencalc.providers import (
+    anthropic,
+    bedrock,
+    bedrock_native,
+    cohere,
+    compatible,
+    deepseek,
+    google,
+    groq,
+    media,
+    mistral,
+    openai,
+    openrouter,
+    perplexity,
+    plain,
+    xai,
+)
+from tokencalc.providers.dialect import Dialect
 from tokencalc.providers.objects import as_body, as_fields
 from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
 
-_GROQ_MARKS = frozenset({"queue_time", "prompt_time", "completion_time", "total_time"})
-_MISTRAL_MARKS = frozenset({"num_cached_tokens", "prompt_audio_seconds", "prompt_token_details"})
 _SHOWN_KEYS = 8
+
+CHAT_DIALECTS = (
+    perplexity.DIALECT,
+    openrouter.DIALECT,
+    groq.DIALECT,
+    xai.DIALECT,
+    deepseek.DIALECT,
+    mistral.DIALECT,
+    compatible.CACHED_BESIDE,
+)
+"""Chat completions with words of their own; Perplexity's has a ``cost`` too, so it comes before OpenRouter's."""
+
+OTHER_DIALECTS = (openrouter.DIALECT, xai.DIALECT, bedrock.DIALECT, cohere.DIALECT)
+"""Usage objects of other shapes, or of OpenAI's Responses with words of their own."""
+
+BASES = (
+    Dialect("anthropic", anthropic.read, usage_marks=anthropic.MARKS),
+    Dialect("openai", openai.read_responses, usage_marks=frozenset({"input_tokens_details"})),
+    Dialect("transcription", openai.read_transcription, usage_marks=frozenset({"input_token_details"})),
+    Dialect("plain", lambda usage, _body: plain.read(usage), usage_marks=plain.MARKS),
+)
+"""Formats with ``input_tokens`` and ``output_tokens``, which include other things in each."""
+
+WHOLES = (
+    *bedrock_native.WHOLES,
+    cohere.META,
+    mistral.PAGES,
+    openrouter.GENERATION,
+    *media.WHOLES,
+)
+"""Bodies whose counts are in no usage object."""
+
+_CHAT_USAGE_MARKS = frozenset[str]().union(*(dialect.usage_marks for dialect in CHAT_DIALECTS))
+_CHAT_BODY_MARKS = frozenset[str]().union(*(dialect.body_marks for dialect in CHAT_DIALECTS))
+_CHAT_BY_PROVIDER = {dialect.provider: dialect for dialect in CHAT_DIALECTS}
+_WHOLE_MARKS = frozenset[str]().union(*(whole.marks for whole in WHOLES))
+_TOKEN_NAMES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"})
 
 
 def read_usage(payload: Any, provider: str | None = None) -> Usage:
@@ -33,6 +97,8 @@ def read_usage(payload: Any, provider: str | None = None) -> Usage:
     if usage is None:
         usage, body = _usage_elsewhere(body)
     if type(usage) is not dict:
+        if type(usage) is Usage:
+            return usage
         usage = _fields(usage)
     if "prompt_tokens" in usage or "completion_tokens" in usage:
         return _read_chat(usage, body, provider)
@@ -46,13 +112,17 @@ def _fields(usage: object) -> Body:
 
 
 def _usage_elsewhere(body: Body) -> tuple[Any, Body]:
-    """Find the usage outside ``usage``: Google's metadata, Groq's own field, or the payload itself."""
+    """Find the usage outside ``usage``: Google's metadata, Groq's own field, the whole body, or the payload itself."""
     for name in ("usageMetadata", "usage_metadata"):
         if body.get(name) is not None:
             return body[name], body
     own = body.get("x_groq")
     if isinstance(own, Mapping) and own.get("usage") is not None:
         return own["usage"], body
+    if not body.keys().isdisjoint(_WHOLE_MARKS) and body.keys().isdisjoint(_TOKEN_NAMES):
+        for whole in WHOLES:
+            if not body.keys().isdisjoint(whole.marks) and (found := whole.read(body)) is not None:
+                return found, body
     if body.get("error") is not None or body.get("type") == "error":
         raise UsageInvalid("usage: the body is an error and says no usage", path="usage", found=None)
     if "usage" in body or "usageMetadata" in body or "usage_metadata" in body:
@@ -61,39 +131,34 @@ def _usage_elsewhere(body: Body) -> tuple[Any, Body]:
 
 
 def _read_chat(usage: Body, body: Body, provider: str | None) -> Usage:
-    if provider == "groq" or "x_groq" in body or "usage_breakdown" in body or not _GROQ_MARKS.isdisjoint(usage):
-        return groq.read(usage, body)
-    if provider == "mistral" or not _MISTRAL_MARKS.isdisjoint(usage):
-        return mistral.read(usage, body)
-    return openai.read_chat(usage, body)
+    if not (usage.keys().isdisjoint(_CHAT_USAGE_MARKS) and body.keys().isdisjoint(_CHAT_BODY_MARKS)):
+        for dialect in CHAT_DIALECTS:
+            if dialect.speaks(usage, body):
+                return dialect.read(usage, body)
+    named = _CHAT_BY_PROVIDER.get(provider) if provider is not None else None
+    return openai.read_chat(usage, body) if named is None else named.read(usage, body)
 
 
 def _read_other(usage: Body, body: Body, provider: str | None) -> Usage:
-    marked = [name for name, marks in _MARKS if not marks.isdisjoint(usage)]
+    marked = [base for base in BASES if not usage.keys().isdisjoint(base.usage_marks)]
+    for dialect in OTHER_DIALECTS:
+        if dialect.speaks(usage, body):
+            return dialect.read(usage, body)
     if len(marked) > 1:
-        marked = [name for name in marked if name == provider]
+        marked = [base for base in marked if base.provider == provider] or marked
     if len(marked) == 1:
-        return _READERS[marked[0]](usage, body)
-    if "input_tokens" in usage or "output_tokens" in usage:
-        if not any(not marks.isdisjoint(usage) for _, marks in _MARKS):
-            return _read_bare(usage, body, provider)
+        if marked[0].provider == "openai" and media.is_image_answer(body):
+            return media.read_images(usage, body)
+        return marked[0].read(usage, body)
+    if marked:
         raise UsageInvalid(
             f"usage: {_shown(usage)} mixes the fields of several formats; say which with provider=",
             path="usage",
             found=None,
         )
-    for names in google.SPELLINGS:
-        if names.prompt in usage or names.candidates in usage or names.thoughts in usage:
-            return google.read(usage, body, names)
-    if usage is not body and "usage" not in body:
-        return google.read(usage, body, google.CAMEL if "usageMetadata" in body else google.SNAKE)
-    raise UsageInvalid(
-        f"usage: cannot tell the format of {_shown(usage)}; looked for prompt_tokens (chat completions), "
-        "input_tokens (Responses, Anthropic, plain counts), promptTokenCount or prompt_token_count (Gemini), "
-        "total_input_tokens (Interactions)",
-        path="usage",
-        found=None,
-    )
+    if "input_tokens" in usage or "output_tokens" in usage:
+        return _read_bare(usage, body, provider)
+    return _read_named_otherwise(usage, body)
 
 
 def _read_bare(usage: Body, body: Body, provider: str | None) -> Usage:
@@ -102,26 +167,28 @@ def _read_bare(usage: Body, body: Body, provider: str | None) -> Usage:
     thinks = isinstance(details, Mapping) and "thinking_tokens" in details
     if thinks or provider == "anthropic" or body.get("type") == "message":
         return anthropic.read(usage, body)
+    if media.is_image_answer(body):
+        return media.read_images(usage, body)
     return openai.read_responses(usage, body)
 
 
-def _read_plain(usage: Body, body: Body) -> Usage:
-    del body  # plain counts say everything themselves
-    return plain.read(usage)
-
-
-_MARKS = (
-    ("anthropic", anthropic.MARKS),
-    ("openai", frozenset({"input_tokens_details"})),
-    ("transcription", frozenset({"input_token_details"})),
-    ("plain", plain.MARKS),
-)
-_READERS = {
-    "anthropic": anthropic.read,
-    "openai": openai.read_responses,
-    "transcription": openai.read_transcription,
-    "plain": _read_plain,
-}
+def _read_named_otherwise(usage: Body, body: Body) -> Usage:
+    for names in google.SPELLINGS:
+        if names.prompt in usage or names.candidates in usage or names.thoughts in usage:
+            return google.read(usage, body, names)
+    if usage.get("type") == "duration" or "seconds" in usage:
+        return media.read_duration(usage, body)
+    if "total_tokens" in usage and ("data" in body or "results" in body):
+        return compatible.read_total_only(usage, body)
+    if usage is not body and "usage" not in body:
+        return google.read(usage, body, google.CAMEL if "usageMetadata" in body else google.SNAKE)
+    raise UsageInvalid(
+        f"usage: cannot tell the format of {_shown(usage)}; looked for prompt_tokens (chat completions), "
+        "input_tokens (Responses, Anthropic, plain counts), promptTokenCount or prompt_token_count (Gemini), "
+        "total_input_tokens (Interactions), inputTokens (Bedrock), billed_units (Cohere), seconds (transcriptions)",
+        path="usage",
+        found=None,
+    )
 
 
 def _shown(usage: Body) -> str:
