@@ -119,11 +119,11 @@ _TRAFFIC_BY_NUMBER = {1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 
 def read(usage: Body, body: Body, names: Names) -> Usage:
     """Read a Google usage in the given spelling; the quick way for plain text, else the careful one."""
-    read_usage = read_plain(usage, body, names) or read_any(usage, body, names)
+    tokens = read_plain(usage, body, names) or read_any(usage, body, names)
     if "candidates" not in body and COUNT not in usage:
-        return read_usage
-    leaves, notes = counted(usage, read_usage.model) if COUNT in usage else searches_of(body, read_usage.model)
-    return with_more(read_usage, leaves=leaves, notes=notes) if leaves or notes else read_usage
+        return tokens
+    leaves, notes = counted(usage, tokens.model) if COUNT in usage else searches_of(body, tokens.model)
+    return with_more(tokens, leaves=leaves, notes=notes) if leaves or notes else tokens
 
 
 def read_plain(usage: Body, body: Body, names: Names) -> Usage | None:

@@ -78,7 +78,7 @@ WHOLES = (
 _CHAT_USAGE_MARKS = frozenset[str]().union(*(dialect.usage_marks for dialect in CHAT_DIALECTS))
 _CHAT_BODY_MARKS = frozenset[str]().union(*(dialect.body_marks for dialect in CHAT_DIALECTS))
 _CHAT_BY_PROVIDER = {dialect.provider: dialect for dialect in CHAT_DIALECTS}
-_WHOLE_MARKS = frozenset[str]().union(*(whole.marks for whole in WHOLES))
+_BY_MARK = {mark: dialect for dialect in (*BASES, *OTHER_DIALECTS) for mark in dialect.usage_marks}
 _TOKEN_NAMES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"})
 
 
@@ -119,7 +119,7 @@ def _usage_elsewhere(body: Body) -> tuple[Any, Body]:
     own = body.get("x_groq")
     if isinstance(own, Mapping) and own.get("usage") is not None:
         return own["usage"], body
-    if not body.keys().isdisjoint(_WHOLE_MARKS) and body.keys().isdisjoint(_TOKEN_NAMES):
+    if body.keys().isdisjoint(_TOKEN_NAMES):
         for whole in WHOLES:
             if not body.keys().isdisjoint(whole.marks) and (found := whole.read(body)) is not None:
                 return found, body
@@ -140,25 +140,33 @@ def _read_chat(usage: Body, body: Body, provider: str | None) -> Usage:
 
 
 def _read_other(usage: Body, body: Body, provider: str | None) -> Usage:
-    marked = [base for base in BASES if not usage.keys().isdisjoint(base.usage_marks)]
+    marked = [_BY_MARK[key] for key in usage if key in _BY_MARK]
+    if not marked:
+        if "input_tokens" in usage or "output_tokens" in usage:
+            return _read_bare(usage, body, provider)
+        return _read_named_otherwise(usage, body)
+    chosen = marked[0] if len(marked) == 1 else _choose(marked, usage, provider)
+    if chosen.provider == "openai" and "data" in body and media.is_image_answer(body):
+        return media.read_images(usage, body)
+    return chosen.read(usage, body)
+
+
+def _choose(marked: list[Dialect], usage: Body, provider: str | None) -> Dialect:
+    """Return the format of several marks: a dialect before a base, a base by the provider's name."""
+    first = marked[0]
+    if all(base is first for base in marked):
+        return first
     for dialect in OTHER_DIALECTS:
-        if dialect.speaks(usage, body):
-            return dialect.read(usage, body)
-    if len(marked) > 1:
-        marked = [base for base in marked if base.provider == provider] or marked
-    if len(marked) == 1:
-        if marked[0].provider == "openai" and media.is_image_answer(body):
-            return media.read_images(usage, body)
-        return marked[0].read(usage, body)
-    if marked:
-        raise UsageInvalid(
-            f"usage: {_shown(usage)} mixes the fields of several formats; say which with provider=",
-            path="usage",
-            found=None,
-        )
-    if "input_tokens" in usage or "output_tokens" in usage:
-        return _read_bare(usage, body, provider)
-    return _read_named_otherwise(usage, body)
+        if dialect in marked:
+            return dialect
+    for base in marked:
+        if base.provider == provider:
+            return base
+    raise UsageInvalid(
+        f"usage: {_shown(usage)} mixes the fields of several formats; say which with provider=",
+        path="usage",
+        found=None,
+    )
 
 
 def _read_bare(usage: Body, body: Body, provider: str | None) -> Usage:
