@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokencalc.providers.dialect import items
-from tokencalc.providers.payload import payload_int, payload_section
+from tokencalc.providers.payload import payload_int, payload_section, payload_text
 from tokencalc.providers.survey import Counters, survey
 from tokencalc.usage import Meter
 
@@ -43,7 +43,8 @@ def _is_search(item: Body) -> bool:
     if item.get("type") != "web_search_call":
         return False
     action = item.get("action")
-    return not isinstance(action, dict) or action.get("type") in {None, "search"}
+    kind = payload_text(action, "type") if isinstance(action, dict) else None
+    return kind is None or kind == "search"
 
 
 def _notes(kinds: list[object]) -> Iterator[str]:

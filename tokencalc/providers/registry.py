@@ -33,6 +33,7 @@ from tokencalc.providers import (
     openrouter,
     perplexity,
     plain,
+    vertex,
     xai,
 )
 from tokencalc.providers.dialect import Dialect
@@ -71,6 +72,7 @@ WHOLES = (
     cohere.META,
     mistral.PAGES,
     openrouter.GENERATION,
+    vertex.EMBEDDINGS,
     *media.WHOLES,
 )
 """Bodies whose counts are in no usage object."""
