@@ -6,7 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokencalc.errors import UsageInvalid
@@ -55,6 +55,44 @@ def test_totals_that_include_their_parts_are_read_alike_by_both_ways(usage: tupl
     assert reader.read_plain(fields, {"model": "m"}) in {None, careful}
     assert (careful.input_tokens, careful.output_tokens) == (fields[names.total_in], fields[names.total_out])
     assert careful.reasoning_tokens == fields[names.outside]["reasoning_tokens"]
+
+
+@given(
+    counts=st.tuples(COUNTS, COUNTS, COUNTS, COUNTS),
+    provider=st.sampled_from([None, "xai", "openai"]),
+    marks=st.sampled_from([{}, {"num_sources_used": 0}]),
+)
+def test_reasoning_beside_the_completion_adds_up_to_the_total(
+    counts: tuple[int, ...], provider: str | None, marks: dict[str, int]
+) -> None:
+    cached, fresh, completion, reasoning = counts
+    usage = {
+        "prompt_tokens": cached + fresh,
+        "completion_tokens": completion,
+        "total_tokens": cached + fresh + completion + reasoning,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+        **marks,
+    }
+    read = read_usage({"usage": usage}, provider)
+    assert read.input_tokens + read.output_tokens == usage["total_tokens"]
+    assert (read.reasoning_tokens, read.notes) == (reasoning, ())
+
+
+@given(counts=st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS))
+def test_converse_counts_add_up_to_the_total(counts: tuple[int, ...]) -> None:
+    plain, read_count, short, long, output = counts
+    usage = {
+        "inputTokens": plain,
+        "outputTokens": output,
+        "cacheReadInputTokens": read_count,
+        "cacheWriteInputTokens": short + long,
+        "cacheDetails": [{"ttl": "5m", "inputTokens": short}, {"ttl": "1h", "inputTokens": long}],
+        "totalTokens": sum(counts),
+    }
+    read = read_usage({"usage": usage})
+    assert read.input_tokens + read.output_tokens == usage["totalTokens"]
+    assert (read.uncached_input_tokens, read.cache_write_1h_tokens, read.notes) == (plain, long, ())
 
 
 @st.composite
@@ -168,7 +206,102 @@ WHOLE: list[dict[str, Any]] = [
         "usage": {"prompt_tokens": 9, "completion_tokens": 1, "num_cached_tokens": 2, "prompt_token_details": {}},
     },
     {"input_tokens": 10, "output_tokens": 5, "cache_read_tokens": 3},
+    {
+        "stopReason": "end_turn",
+        "usage": {
+            "inputTokens": 9,
+            "outputTokens": 4,
+            "totalTokens": 60,
+            "cacheReadInputTokens": 30,
+            "cacheWriteInputTokens": 17,
+            "cacheDetails": [{"ttl": "5m", "inputTokens": 12}, {"ttl": "1h", "inputTokens": 5}],
+        },
+        "serviceTier": {"type": "flex"},
+        "performanceConfig": {"latency": "optimized"},
+        "trace": {"promptRouter": {"invokedModelId": "a/b"}, "guardrail": {"usage": {"topicPolicyUnits": 1}}},
+    },
+    {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 4, "invocationLatency": 9}},
+    {"inputTextTokenCount": 3, "results": [{"tokenCount": 4}]},
+    {"generation": "x", "prompt_token_count": 3, "generation_token_count": 4},
+    {"ResponseMetadata": {"HTTPHeaders": {"x-amzn-bedrock-input-token-count": "7"}}},
+    {"meta": {"billed_units": {"input_tokens": 3, "search_units": 1}, "tokens": {"input_tokens": 9}}},
+    {"usage": {"billed_units": {"output_tokens": 3}, "tokens": {"input_tokens": 9}, "cached_tokens": 4}},
+    {
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 4,
+            "prompt_cache_hit_tokens": 3,
+            "prompt_cache_miss_tokens": 6,
+        }
+    },
+    {
+        "output": [{"type": "web_search_call", "action": {"type": "search"}}, {"type": "file_search_call"}],
+        "tool_usage": {"web_search": {"num_requests": 1}},
+        "usage": {
+            "input_tokens": 9,
+            "output_tokens": 4,
+            "server_side_tool_usage_details": {"x_search_calls": 2},
+            "cost_in_usd_ticks": 99,
+        },
+    },
+    {"data": [{"url": "x"}], "usage": {"cost_in_usd_ticks": 99}},
+    {
+        "service_tier": "provisioned",
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 4,
+            "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 8, "video_tokens": 0},
+            "cost": 0.25,
+            "cost_details": {"upstream_inference_cost": 0.25},
+            "is_byok": True,
+            "server_tool_use_details": {"web_search_requests": 1, "tool_calls_executed": 2},
+        },
+    },
+    {"data": {"native_tokens_prompt": 9, "native_tokens_completion": 4, "total_cost": 0.5}},
+    {
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 4,
+            "citation_tokens": 3,
+            "reasoning_tokens": 5,
+            "num_search_queries": 1,
+            "cost": {"total_cost": 0.5},
+        }
+    },
+    {"usage": {"prompt_tokens": 9, "completion_tokens": 4, "cached_tokens": 2, "prompt_tokens_details": {}}},
+    {"data": [{"embedding": []}], "usage": {"total_tokens": 9}},
+    {"text": "x", "duration": 8.5, "usage": {"type": "duration", "seconds": 9.5}},
+    {"text": "x", "duration": "8.5"},
+    {"object": "video", "status": "completed", "seconds": "8"},
+    {"data": [{"b64_json": "x"}], "usage": {"input_tokens": 9, "output_tokens": 4, "input_tokens_details": {}}},
+    {"predictions": [{"embeddings": {"statistics": {"token_count": 3}}}], "metadata": {"billableCharacterCount": 9}},
+    {
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 4,
+            "total_tokens": 40,
+            "prompt_audio_seconds": 12,
+            "connector_tokens": 7,
+            "connectors": {"web_search": 1},
+        }
+    },
+    {"pages": [], "usage_info": {"pages_processed": 3, "pages_processed_annotation": 1}},
+    {
+        "modelVersion": "gemini-2.5-pro",
+        "candidates": [{"groundingMetadata": {"webSearchQueries": ["x"], "groundingChunks": [{"maps": {}}]}}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 3, "totalTokenCount": 12},
+    },
+    {"usage": {"total_input_tokens": 9, "grounding_tool_count": [{"type": "google_search", "count": 2}]}},
+    {
+        "container": {"id": "c"},
+        "content": [{"type": "code_execution_tool_result"}],
+        "usage": {"input_tokens": 9, "output_tokens": 4, "cache_read_input_tokens": 3},
+    },
 ]
+PROVIDERS = (
+    None, "openai", "azure", "anthropic", "google", "vertex", "groq", "mistral", "cohere", "bedrock", "deepseek",
+    "openrouter", "perplexity", "together", "xai", "else",
+)  # fmt: skip
 JUNK = st.one_of(
     st.none(),
     st.booleans(),
@@ -208,7 +341,14 @@ def damaged(draw: DrawFn) -> Any:
     return body
 
 
-@given(body=damaged(), provider=st.sampled_from([None, "openai", "anthropic", "google", "groq", "mistral", "else"]))
+@pytest.mark.parametrize("body", WHOLE)
+def test_a_whole_body_is_read_whoever_is_named(body: Any) -> None:
+    for provider in PROVIDERS:
+        assert read_usage(body, provider).leaves
+
+
+@given(body=damaged(), provider=st.sampled_from(PROVIDERS))
+@settings(max_examples=600)
 def test_a_damaged_body_is_read_or_refused_by_name(body: Any, provider: str | None) -> None:
     for _ in range(2):
         try:
