@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +17,9 @@ from tokencalc.usage import Usage
 BARE = {"input_tokens": 10, "output_tokens": 5}
 
 
-def leaves(payload: Any, provider: str | None = None) -> dict[str, int]:
+def leaves(payload: Any, provider: str | None = None) -> dict[str, int | Decimal]:
     """Return the leaves by the meters' names."""
-    return {meter.value: int(quantity) for meter, quantity in read_usage(payload, provider).leaves}
+    return {meter.value: quantity for meter, quantity in read_usage(payload, provider).leaves}
 
 
 @pytest.mark.parametrize("provider", [None, "openai", "anthropic", "google", "groq", "mistral", "my-own"])
@@ -75,9 +76,14 @@ def test_another_providers_name_does_not_hide_the_format() -> None:
             {"input_audio_tokens": 7, "output_audio_tokens": 1},
         ),
         ({"input": 100, "output": 5, "web_search": 2}, {"web_searches": 2, "total_tokens": 105}),
+        (
+            {"input": 100, "output": 5, "input_audio_second": Decimal("12.5"), "output_image_piece": 2},
+            {"input_audio_second": 12.5, "output_image_piece": 2, "web_search": 0},
+        ),
+        ({"input": 100, "output": 5, "request": 1, "input_page": 3}, {"request": 1, "input_page": 3}),
     ],
 )  # fmt: skip
-def test_plain_counts_go_by_the_names_of_the_glossary(expected: dict[str, int], counts: dict[str, Any]) -> None:
+def test_plain_counts_go_by_the_names_of_the_glossary(expected: dict[str, Any], counts: dict[str, Any]) -> None:
     assert leaves({"input_tokens": 100, "output_tokens": 5, **counts}) == expected
 
 
@@ -95,6 +101,10 @@ def test_plain_counts_may_say_how_the_call_was_served() -> None:
         (r"usage.reasoning_tokens: expected an integer .* found True", {"reasoning_tokens": True}),
         (r"usage.input_tokens \(10\) is less than its parts cache_read \(11\)", {"cache_read_tokens": 11}),
         (r"usage.total_tokens \(16\) is not input_tokens \+ output_tokens \(15\)", {"total_tokens": 16}),
+        (r"usage.web_search: web_searches is given too", {"web_search": 2}),
+        (r"usage.input_audio_seconds: no such count; did you mean input_audio_second\?", {"input_audio_seconds": 2}),
+        (r"usage.input_page: expected an integer .* found 1.5", {"input_page": 1.5}),
+        (r"usage.input_audio_second: expected a number from 0 .* found '3'", {"input_audio_second": "3"}),
     ],
 )
 def test_plain_counts_that_cannot_be_are_refused(message: str, counts: dict[str, Any]) -> None:
