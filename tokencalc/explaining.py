@@ -76,6 +76,16 @@ class Explanation:
         return usd_from_pico(sum(entry.amount_pico or 0 for entry in (self.entry, *self.corrections)))
 
     @property
+    def price_usd(self) -> Decimal | None:
+        """Our price by now in dollars, with every correction; None where it is not whole."""
+        return None if self.price_pico is None else usd_from_pico(self.price_pico)
+
+    @property
+    def counted_before_usd(self) -> Decimal | None:
+        """What was counted for the corrected entry before this one, in dollars."""
+        return None if self.counted_before_pico is None else usd_from_pico(self.counted_before_pico)
+
+    @property
     def caller_gap_usd(self) -> Decimal | None:
         """The caller's figure minus our price by now, where both are known."""
         return self._gap(self.entry.caller_cost_usd)

@@ -85,6 +85,16 @@ class RepricedModel:
     new_pico: int
 
     @property
+    def old_usd(self) -> Decimal:
+        """What is counted for these charges, in dollars."""
+        return usd_from_pico(self.old_pico)
+
+    @property
+    def new_usd(self) -> Decimal:
+        """What they cost by the tables of now, in dollars."""
+        return usd_from_pico(self.new_pico)
+
+    @property
     def difference_usd(self) -> Decimal:
         """New minus old, in dollars."""
         return usd_from_pico(self.new_pico - self.old_pico)
