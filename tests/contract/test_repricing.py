@@ -14,7 +14,7 @@ from tests.contract.tables import use_prices
 from tokencalc import AsyncEngine, Budget, Usage
 from tokencalc.budgets.booking import book_corrections
 from tokencalc.config import Settings
-from tokencalc.errors import CallInvalid, TimeInvalid
+from tokencalc.errors import CallInvalid, HoldNotOpen, TimeInvalid
 from tokencalc.ledger.standing import charges
 from tokencalc.ledger.store import Step
 from tokencalc.repricing import charges_wanted, priced_again
@@ -219,6 +219,8 @@ def test_the_same_settlement_is_the_first_one_even_when_prices_have_changed(engi
     use_prices(engine, tmp_path, DEAR)
     again = engine.settle(held, usage=IN)
     assert (True, first.entry_id, first.amount_usd) == (again.replayed, again.entry_id, again.amount_usd)
+    with pytest.raises(HoldNotOpen, match="settled with other arguments"):
+        engine.settle(held, usage=IN, context={"processing": "batch"})
 
 
 def test_write_offs_and_corrections_are_not_priced_again(book: Book, tmp_path: Path) -> None:

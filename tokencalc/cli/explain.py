@@ -32,7 +32,7 @@ _ABOUT = ("agent_id", "user_id", "project", "api_key_id", "operation")
 def explain(*, entry: str, ledger: str | None, as_json: bool) -> int:
     """Show how the amount of ENTRY comes about: quantity x rate / per, line by line.
 
-    ENTRY is an entry's id, as reprice, report and every answer name it, or only its number.
+    ENTRY is an entry's id, as every booking answers it and reprice lists it, or only its number.
     """
     with open_ledger(ledger) as engine:
         found = engine.explain(entry)
