@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from tokencalc.cost import Cost
     from tokencalc.errors import IdempotencyConflict
     from tokencalc.estimation import Estimate
+    from tokencalc.explaining import Explanation
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.writer import Ticket
+    from tokencalc.repricing import Repricing
 
 Result = TypeVar("Result")
 
@@ -155,6 +157,14 @@ class AsyncEngine:
     ) -> list[Entry]:
         """Return the newest entries of ``[since, until)``, at most ``limit``."""
         return await asyncio.to_thread(lambda: list(self.engine.entries(since=since, until=until, limit=limit)))
+
+    async def explain(self, entry: Entry | str) -> Explanation:
+        """Show how an entry's amount comes about; see `Engine.explain`."""
+        return await asyncio.to_thread(self.engine.explain, entry)
+
+    async def reprice(self, *, since: datetime | str, apply: bool = False, **arguments: Any) -> Repricing:
+        """Price charges again by the tables of now; see `Engine.reprice`. Runs on a thread, ``progress`` too."""
+        return await asyncio.to_thread(partial(self.engine.reprice, since=since, apply=apply, **arguments))
 
     async def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
         """Return the newest holds in a state, or in any; see `Engine.holds`."""

@@ -68,7 +68,8 @@ class Drafts:
             served = next((call.model for call in calls if call.model), name)
             # Where another provider served, a fallback, its model's name decides.
             provider = held.provider if self._sells(held.provider, served) else None
-        priced = self._priced(usage, name, provider, at, _context(arguments))
+        context = _context(arguments)
+        priced = self._priced(usage, name, provider, at, context)
         draft = EntryDraft(
             kind="charge",
             at_us=micros_from_instant(at),
@@ -82,6 +83,7 @@ class Drafts:
             source=None if source is None else label_from(source, name="source"),
             notes=priced.notes,
             idempotency_key=arguments.get("idempotency_key"),
+            context={key: said for key, said in context.items() if said is not None},
         )
         return _with_amount(draft, priced.cost)
 
@@ -187,24 +189,33 @@ class _Priced:
 
 
 def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
-    """Our amount where it is whole, else the caller's, else what could be priced, else none.
+    """Our amount where it is whole, else the caller's, else the billed one, else what could be priced, else none.
 
-    A caller's figure below what we could price is no better than ours: the larger one counts, and stays unpriced.
+    A caller's figure below what we could price is no better than ours: then what the response says it was
+    billed counts, or the larger figure, which stays unpriced.
     """
     if cost is not None:
         draft = replace(draft, lines=cost.lines, unpriced=cost.unpriced)
-        is_bound = bool(cost.lines) and (draft.caller_pico is None or draft.caller_pico < cost.priced_pico)
-        if is_bound and draft.caller_pico is not None and cost.unpriced:
-            note = (
-                f"the caller's {usd_from_pico(draft.caller_pico)} USD is less than the "
-                f"{usd_from_pico(cost.priced_pico)} USD of what has a price: the larger is counted"
-            )
-            draft = replace(draft, notes=(*draft.notes, note))
-        if is_bound or not cost.unpriced:
+        if not cost.unpriced:
             return replace(draft, amount_pico=cost.priced_pico, amount_source="priced")
-    if draft.caller_pico is not None:
+    priced_pico = cost.priced_pico if cost is not None and cost.lines else None
+    is_low = priced_pico is not None and draft.caller_pico is not None and draft.caller_pico < priced_pico
+    if draft.caller_pico is not None and not is_low:
         return replace(draft, amount_pico=draft.caller_pico, amount_source="caller")
-    return draft
+    billed_usd = None if draft.usage is None else draft.usage.billed_usd
+    if billed_usd is not None and billed_usd >= 0:
+        billed_pico = pico_from_usd(billed_usd, name="usage.billed_usd")
+        return replace(draft, amount_pico=billed_pico, amount_source="billed")
+    if priced_pico is None:
+        return draft
+    draft = replace(draft, amount_pico=priced_pico, amount_source="priced")
+    if draft.caller_pico is None:
+        return draft
+    note = (
+        f"the caller's {usd_from_pico(draft.caller_pico)} USD is less than the {usd_from_pico(priced_pico)} USD "
+        "of what has a price: the larger is counted"
+    )
+    return replace(draft, notes=(*draft.notes, note))
 
 
 def _usage(arguments: Mapping[str, Any]) -> Usage | None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
+from tokencalc.budgets.statuses import read_statuses
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
@@ -41,7 +42,7 @@ from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
@@ -49,9 +50,11 @@ if TYPE_CHECKING:
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
     from tokencalc.events import Listener
+    from tokencalc.explaining import Explanation
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.sqlite import Durability
+    from tokencalc.repricing import Repricing
 
 Result = TypeVar("Result")
 
@@ -291,18 +294,8 @@ class Engine:
     def _statuses(self, name: str, value: str | None, at: datetime | str | None, run: str | None) -> list[BudgetStatus]:
         at_us = None if at is None else micros_from_instant(instant_from(at, name="at"))
         named = run if run is not None else self.settings.run or ""
-        found = self._run(
-            Step(lambda transaction: setting.status(transaction, name, value=value, at_us=at_us, run=named))
-        )
-        with self.store.reading() as connection:
-            return [
-                setting.with_history(
-                    status,
-                    excess=query.excess(connection, period_id, self.store.chain_id),
-                    crossings=query.crossings(connection, period_id=period_id),
-                )
-                for period_id, status in found
-            ]
+        self._sweep()
+        return read_statuses(self.store, name, value=value, at_us=at_us, run=named)
 
     # reading the book
 
@@ -335,6 +328,36 @@ class Engine:
             until=None if until is None else instant_from(until, name="until"),
             limit=limit,
         )
+
+    def explain(self, entry: Entry | str) -> Explanation:
+        """Show how an entry's amount comes about: lines, cards, assumptions, other figures, corrections, its hold.
+
+        ``entry`` is a record or an id; raises EntryUnknown where this ledger has none.
+        """
+        from tokencalc.explaining import explain  # noqa: PLC0415  # 4 ms that only this verb needs
+
+        return explain(self.store, self.catalog, entry, self.verbs.find_hold)
+
+    def reprice(  # noqa: PLR0913  # keyword only
+        self,
+        *,
+        since: datetime | str,
+        until: datetime | str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        apply: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Repricing:
+        """Price the charges of ``[since, until)`` again by the tables of now, and tell what differs.
+
+        With ``apply`` a correction of the difference is appended for each, in its
+        charge's period; without it nothing is written. ``model`` and ``provider`` keep
+        only theirs; ``progress`` is called with (charges done, charges in all).
+        """
+        from tokencalc.repricing import charges_wanted, reprice  # noqa: PLC0415  # 5 ms that only this verb needs
+
+        wanted = charges_wanted(self.catalog, since=since, until=until, model=model, provider=provider)
+        return reprice(self.store, self.catalog, wanted, apply=apply, progress=progress)
 
     def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
         """Return the newest holds in a state (open, suspect, settled, released, written_off), or in any."""

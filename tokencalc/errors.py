@@ -27,6 +27,7 @@
     |   |-- LedgerClosed                    used after close
     |   |-- BudgetUnknown                   no budget of that name
     |   |-- HoldUnknown                     no hold of that id
+    |   |-- EntryUnknown                    no entry of that id
     |   |-- HoldNotOpen                     the hold was settled, released or closed before
     |   `-- IdempotencyConflict             same key, other arguments
     |-- FeatureUnavailable                  known to us, not in this version
@@ -241,6 +242,13 @@ class HoldUnknown(LedgerError):
 
     code = "hold_unknown"
     hold_id: str
+
+
+class EntryUnknown(LedgerError):
+    """No entry has that id."""
+
+    code = "entry_unknown"
+    entry_id: str
 
 
 class HoldNotOpen(LedgerError):

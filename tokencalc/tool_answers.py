@@ -21,7 +21,7 @@ from tokencalc.money import usd_from_pico
 from tokencalc.periods import PeriodKind, period_at
 from tokencalc.pricing.evaluate import check_context
 from tokencalc.providers.registry import read_usage
-from tokencalc.reports.document import budget_document, row_document
+from tokencalc.reports.document import budget_document, row_document, unpriced_document
 from tokencalc.usage import INPUT_METERS, OUTPUT_METERS, Usage
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def _entry_values(entry: Entry) -> Payload:
         "cost_usd": entry.amount_usd,
         "amount_source": entry.amount_source,
         "caller_cost_usd": entry.caller_cost_usd,
+        "billed_usd": entry.billed_usd,
         "cost_mismatch": bool(entry.cost_gap_usd),
         "cost_gap_usd": entry.cost_gap_usd,
         "unpriced": [str(meter) for meter in entry.unpriced],
@@ -237,6 +238,7 @@ def report_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> 
         "total_cost_usd": report.total.cost_usd,
         "notional_usd": usd_from_pico(sum(row.cost_pico for row in paid_otherwise.rows if row.notional)),
         "unpriced_calls": report.unpriced_calls,
+        "unpriced": [unpriced_document(item) for item in report.unpriced],
     }
 
 

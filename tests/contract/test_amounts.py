@@ -16,6 +16,7 @@ from tokencalc.usage import Meter
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
     from tokencalc import Engine
+    from tokencalc.clock import ManualClock
 
 HUGE = "9000000"
 MOST = "9223372.036854775807"
@@ -162,3 +163,70 @@ def test_a_caller_s_figure_below_what_has_a_price_does_not_hide_the_rest(engine:
     assert ("caller", Decimal("0.004")) == (high.amount_source, high.amount_usd)
     status = engine.budget_status("b")
     assert (1, Decimal("0.0065")) == (status.unpriced_calls, status.spent_usd)
+
+
+PARTLY = ((Meter.INPUT, 1000), (Meter.OUTPUT_IMAGE, 1))
+WHOLE = ((Meter.INPUT, 1000),)
+
+
+@pytest.mark.parametrize(
+    ("amount", "source", "unpriced", "model", "leaves", "caller", "billed"),
+    [
+        # gpt-4o: $2.50 for a million of input, nothing known of images.
+        ("0.0025", "priced", 0, "gpt-4o", WHOLE, "0.9", "0.8"),
+        ("0.9", "caller", 0, "gpt-4o", PARTLY, "0.9", "0.8"),
+        ("0.8", "billed", 0, "gpt-4o", PARTLY, "0.001", "0.8"),
+        ("0.8", "billed", 0, "gpt-4o", PARTLY, None, "0.8"),
+        ("0.001", "billed", 0, "gpt-4o", PARTLY, None, "0.001"),
+        (None, "priced", 1, "gpt-4o", PARTLY, "0.001", None),
+        (None, "priced", 1, "gpt-4o", PARTLY, None, None),
+        (None, "priced", 1, "gpt-4o", PARTLY, None, "-0.1"),
+        ("0.9", "caller", 0, MODEL, WHOLE, "0.9", "0.8"),
+        ("0.8", "billed", 0, MODEL, WHOLE, None, "0.8"),
+        ("0", "billed", 0, MODEL, WHOLE, None, "0"),
+        (None, None, 1, MODEL, WHOLE, None, None),
+    ],
+)
+def test_the_best_figure_that_is_known_is_booked(  # a row of the table
+    engine: Engine,
+    amount: str | None,
+    source: str | None,
+    unpriced: int,
+    model: str,
+    leaves: tuple[tuple[Meter, int], ...],
+    caller: str | None,
+    billed: str | None,
+) -> None:
+    usage = Usage.from_leaves(leaves, billed_usd=None if billed is None else Decimal(billed))
+    settled = engine.settle(engine.reserve(model=model, amount_usd=1), usage=usage, cost_usd=caller)
+    for entry in (settled, engine.record(model=model, usage=usage, cost_usd=caller)):
+        assert (None if amount is None else Decimal(amount), source) == (entry.amount_usd, entry.amount_source)
+        assert usage.billed_usd == entry.billed_usd
+    assert engine.report().unpriced_calls == 2 * unpriced
+    again = list(engine.entries())
+    assert [(source, usage.billed_usd, unpriced)] * 2 == [
+        (entry.amount_source, entry.billed_usd, entry.unpriced_calls) for entry in again
+    ]
+
+
+def test_a_report_names_what_is_unpriced_by_model_and_reason(engine: Engine, clock: ManualClock) -> None:
+    for agent in ("a", "b"):
+        clock.advance(3600)
+        engine.record(model="gpt-4o", usage=Usage.from_leaves(PARTLY), agent_id=agent)
+        engine.record(model="gpt-4o", usage=Usage.from_leaves(WHOLE), agent_id=agent)
+        engine.record(model="o3", usage=Usage(input_tokens=1), at=f"200{len(agent)}-01-01", agent_id=agent)
+    engine.record(model=MODEL, usage=Usage(input_tokens=1), agent_id="a")
+    found = engine.report()
+    assert [(item.model, item.meters, item.calls) for item in found.unpriced] == [
+        ("gpt-4o", (Meter.OUTPUT_IMAGE,), 2),
+        ("o3", (), 2),
+        (MODEL, (), 1),
+    ]
+    assert "T00:00:00" not in found.unpriced[1].reason, "calls of different instants have one reason"
+    assert found.unpriced_calls == sum(item.calls for item in found.unpriced)
+    assert [(item.model, item.calls) for item in engine.report(where={"agent_id": "b"}).unpriced] == [
+        ("gpt-4o", 1),
+        ("o3", 1),
+    ]
+    assert engine.report(since="2026-11-21").unpriced == ()
+    assert [(item.model, item.calls) for item in engine.report(until="2026-11-01").unpriced] == [("o3", 2)]

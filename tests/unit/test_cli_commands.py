@@ -130,7 +130,7 @@ def test_a_report_for_people_shows_foreign_names_harmless(ledger: str) -> None:
     text = shown("report", "--ledger", ledger, "--by", "agent_id")
     assert r"[red]evil\u200b[/red]" in text
     assert "unknown" in text
-    assert "Not in the total: 1 call that could not be priced." in text
+    assert "Not in the total, or only in part: 1 call that could not be priced." in text
 
 
 def test_a_report_by_day_is_in_order_of_days(ledger: str) -> None:

@@ -32,6 +32,7 @@ def ledger(tmp_path: Path) -> Path:
         engine.reserve(model="gpt-4o", amount_usd="0.2", agent_id="a1")
         engine.settle(lost, cost_usd="0.05")
         engine.set_budget(Budget(name="day", limit_usd=2))
+        engine.record(model="acme-1", input_tokens=5, context={"processing": "batch"})
         assert engine.verify().problems == ()
     return path
 
@@ -59,6 +60,16 @@ def problems(ledger: Path, *, expect: str | None = None) -> tuple[str, ...]:
         ("UPDATE entry SET amount_source = 'caller' WHERE sequence = 6", "e6 was edited"),
         ("UPDATE entry SET caller_pico = 1 WHERE sequence = 6", "e6 was edited"),
         ("UPDATE entry SET dimension_id = 2 WHERE sequence = 4", "e4 was edited"),
+        ("UPDATE entry SET detail = replace(detail, 'batch', 'sync') WHERE sequence = 14", "e14 was edited"),
+        ("UPDATE entry SET corrects = 3 WHERE kind = 'correction'", "e11 was edited"),
+        ("UPDATE entry SET corrects = NULL WHERE kind = 'correction'", "e11 was edited"),
+        ("UPDATE entry SET corrects = 4 WHERE kind = 'correction'", "e11 does not fit to entry 4, which it corrects"),
+        ("UPDATE entry SET corrects = 99 WHERE kind = 'correction'", "e11 does not fit to entry 99"),
+        ("UPDATE entry SET unpriced = -1 WHERE kind = 'correction'", "e11 does not fit to entry 10"),
+        (
+            "UPDATE entry SET unpriced = -1, corrects = 9 WHERE sequence IN (11, 12)",
+            "e9: its missing price was filled more than once",
+        ),
         ("UPDATE dimension SET agent_id = 'else' WHERE agent_id = 'a1' AND model = 'gpt-4o'", "e4 was edited"),
         ("DELETE FROM dimension WHERE agent_id = 'a1' AND model = 'gpt-4o'", "e4: its dimension 3 is missing"),
         ("DELETE FROM entry WHERE sequence = 4", "e4 is missing:"),

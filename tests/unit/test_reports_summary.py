@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.contract.tables import use_prices
 from tokencalc.budgets.budget import Budget
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
@@ -17,10 +19,11 @@ from tokencalc.reports.document import alerts_passed, summary_document, summary_
 from tokencalc.reports.markdown import summary_markdown
 from tokencalc.reports.saving import saving_of, without_cache
 from tokencalc.reports.summary import Summary, summarise
-from tokencalc.usage import Usage
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CLOCK = ManualClock("2026-11-20T12:00:00Z")
 
@@ -87,6 +90,49 @@ def test_a_summary_tells_notional_money_and_unpriced_calls_apart(engine: Engine)
     assert "no price is known for" in found.unpriced[0].reason
     assert (str(found.first_at), str(found.last_at)) == ("2026-11-10 00:00:00+00:00", "2026-11-20 12:00:00+00:00")
     assert [row.key["day"] for row in found.sections["day"]] == ["2026-11-10", "2026-11-12", "2026-11-20"]
+
+
+def test_what_is_unpriced_is_named_in_both_reports_also_in_part(engine: Engine) -> None:
+    engine.record(model="gpt-4o", usage=Usage.from_leaves([(Meter.INPUT, 1000), (Meter.OUTPUT_IMAGE, 1)]))
+    engine.record(model="my-own|model", usage=Usage(input_tokens=1))
+    found = summary(engine)
+    assert [{**item, "reason": item["reason"][:30]} for item in json.loads(summary_json(found))["unpriced"]] == [
+        {
+            "provider": None,
+            "model": "my-own|model",
+            "meters": [],
+            "reason": "no price is known for model 'm",
+            "calls": 1,
+        },
+        {
+            "provider": "openai",
+            "model": "gpt-4o",
+            "meters": ["output_image"],
+            "reason": "output_image: openai/gpt-4o@20",
+            "calls": 1,
+        },
+    ]
+    text = summary_markdown(found)
+    assert "- Not in the total, or only in part: 2 calls" in text
+    assert "| `my-own\\|model` | 1 | everything | no price is known for" in text
+    assert "| `gpt-4o` | 1 | output_image | output" in text
+
+
+def test_a_saving_is_measured_against_the_corrected_amount_and_by_the_call_s_context(
+    engine: Engine, tmp_path: Path
+) -> None:
+    usage = Usage(input_tokens=2_000_000, cache_read_tokens=1_000_000)
+    rates = {"input_per_mtok": "2", "cache_read_per_mtok": "1"}
+    for price, expected in (("1", "1"), ("0.5", "1.5")):
+        use_prices(engine, tmp_path, {"rocket": rates | {"cache_read_per_mtok": price}})
+        if price == "1":
+            engine.record(model="rocket", usage=usage)
+        engine.reprice(since="2026-01-01", apply=True)
+        assert Decimal(expected) == summary(engine).saving.saved_usd
+    use_prices(engine, tmp_path, {"sled": rates}, {"sled": {"input_per_mtok": "1", "cache_read_per_mtok": "0.5"}})
+    engine.record(model="sled", usage=usage, context={"processing": "batch"}, at="2026-11-18")
+    found = summarise(engine, now=CLOCK.now(), until=CLOCK.now() - timedelta(days=1))
+    assert Decimal("0.5") == found.saving.saved_usd
 
 
 def test_an_empty_ledger_has_a_report_that_says_so(engine: Engine) -> None:

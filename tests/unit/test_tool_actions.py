@@ -104,7 +104,11 @@ def test_an_unknown_model_without_a_cost_is_unpriced_never_free(tool: TokenCalcu
     payload = good(tool, "track_usage", **{**CALL, "model": "my-own-model"})
     assert payload["cost_usd"] is None
     assert payload["notes"]
-    assert good(tool, "get_usage_report")["unpriced_calls"] == 1
+    report = good(tool, "get_usage_report")
+    assert report["unpriced_calls"] == 1
+    (missing,) = report["unpriced"]
+    assert (missing["calls"], missing["meters"]) == (1, [])
+    assert "no price is known for" in missing["reason"]
 
 
 def test_the_same_key_books_once(tool: TokenCalculatorTool) -> None:

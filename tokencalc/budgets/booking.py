@@ -7,7 +7,7 @@ same transaction, once for each budget, period and threshold.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
@@ -17,6 +17,8 @@ from tokencalc.ledger.records import as_requested
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason
     from tokencalc.ledger.store import HoldRow, Transaction
 
@@ -28,7 +30,7 @@ def book(
 
     A named budget that does not exist is noted and no error, because the money is gone already.
     """
-    counted = within_range(draft)
+    counted = _within_range(draft)
     is_beyond = counted is not draft
     draft = _with_known_budgets(transaction, counted)
     call = Call(
@@ -43,12 +45,11 @@ def book(
     entry = transaction.append(draft)
     amount = draft.amount_pico or 0
     held = {} if ends_hold is None else dict.fromkeys(ends_hold.period_ids, ends_hold.amount_pico)
-    unpriced = int(draft.is_unpriced)
     for cover in covering:
         before = cover.period.used_pico
         cover.period.held_pico -= held.pop(cover.period.period_id, 0)
         cover.period.spent_pico += amount
-        cover.period.unpriced_calls += unpriced
+        cover.period.unpriced_calls += draft.unpriced_calls
         cover.period.overflowed |= cover.period.spent_pico > MAX_PICO or is_beyond
         note_excess(transaction, cover.rules, cover.period, before, reason, draft.at_us, entry.sequence)
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
@@ -58,6 +59,29 @@ def book(
         EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
     )
     return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A correction that was worked out from what the book held then.
+
+    ``draft.corrects`` is the entry to correct; ``newest_correction`` the sequence of its newest correction
+    at that time, 0 where it had none.
+    """
+
+    draft: EntryDraft
+    newest_correction: int
+
+
+def book_corrections(transaction: Transaction, corrections: Sequence[Correction]) -> list[Entry | None]:
+    """Append corrections, each only if nobody has corrected its entry since; None stands for those left out."""
+    newest = transaction.newest_corrections([found.draft.corrects or 0 for found in corrections])
+    return [
+        book(transaction, found.draft, "correction")
+        if newest.get(found.draft.corrects or 0, 0) == found.newest_correction
+        else None
+        for found in corrections
+    ]
 
 
 def give_back(transaction: Transaction, held_pico: dict[int, int]) -> None:
@@ -77,7 +101,7 @@ def _with_known_budgets(transaction: Transaction, draft: EntryDraft) -> EntryDra
     return replace(draft, budgets=known, notes=(*draft.notes, *notes))
 
 
-def within_range(draft: EntryDraft) -> EntryDraft:
+def _within_range(draft: EntryDraft) -> EntryDraft:
     """Return the draft without an amount that no column holds; the notes keep it, and it counts as unpriced."""
     if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
         return draft

@@ -41,6 +41,7 @@ def verify(store: SqliteStore, *, expect: str | None = None) -> Verification:
         spending = _Spending(book)
         entries, head = book.check_chain(expect, spending.add)
         spending.compare(book)
+        book.check_corrections()
         book.check_holds()
         book.check_rollups()
         book.check_budgets()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.budgets.booking import book, give_back, within_range
+from tokencalc.budgets.booking import book, give_back
 from tokencalc.budgets.holds import detail_mapping, detail_names, hold_record, hold_row, not_open
 from tokencalc.clock import instant_from_micros
 from tokencalc.events import HoldReleased, HoldSettled
@@ -81,7 +81,8 @@ def _notes_on(row: HoldRow, draft: EntryDraft) -> list[str]:
 
 def _booked(entry: Entry) -> tuple[object, ...]:
     about = (entry.provider or "", entry.model, entry.agent_id or "", entry.user_id or "", entry.project or "")
-    money = (entry.amount_pico, entry.amount_source, entry.caller_pico, _stored(entry.usage))
+    # What it cost follows from these and from the tables, which may have changed between two settlements.
+    money = (dict(entry.context), entry.caller_pico, _stored(entry.usage))
     return (
         *about,
         entry.api_key_id or "",
@@ -94,10 +95,9 @@ def _booked(entry: Entry) -> tuple[object, ...]:
 
 
 def _would_book(draft: EntryDraft) -> tuple[object, ...]:
-    draft = within_range(draft)
     of = draft.dimension
     about = (of.provider, of.model, of.agent_id, of.user_id, of.project)
-    money = (draft.amount_pico, draft.amount_source, draft.caller_pico, _stored(draft.usage))
+    money = (dict(draft.context), draft.caller_pico, _stored(draft.usage))
     how = (of.operation, of.notional, dict(draft.tags), draft.source)
     return (*about, of.api_key_id, *how, *money)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tokencalc.errors import (
     BudgetUnknown,
+    EntryUnknown,
     ExtraMissing,
     FeatureUnavailable,
     HoldNotOpen,
@@ -29,7 +30,8 @@ UNPRICED = 5
 _TABLE: tuple[tuple[tuple[type[TokencalcError], ...], int], ...] = (
     ((Refused,), REFUSED),
     ((MetersUnpriced,), UNPRICED),
-    ((InvalidInput, PriceUnknown, BudgetUnknown, HoldUnknown, HoldNotOpen, IdempotencyConflict), INVALID),
+    ((InvalidInput, PriceUnknown, BudgetUnknown, HoldUnknown, EntryUnknown), INVALID),
+    ((HoldNotOpen, IdempotencyConflict), INVALID),
     ((FeatureUnavailable, ExtraMissing), INVALID),
 )
 

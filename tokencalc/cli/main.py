@@ -28,6 +28,8 @@ _HELP = {
     "report": "Where the money went.",
     "budget": "Set budgets and look at them.",
     "holds": "Money that is set aside for calls under way.",
+    "explain": "How an entry's amount comes about, line by line.",
+    "reprice": "Price booked calls again, and correct what differs.",
     "verify": "Check that nobody changed the ledger.",
     "import": "Book the calls in your coding agents' logs.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
@@ -85,7 +87,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(_HELP.items()))
 
 
-def _load(name: str) -> click.Command | None:  # noqa: PLR0911  # one line for each command
+def _load(name: str) -> click.Command | None:
     if name == "estimate":
         from tokencalc.cli.estimate import estimate
 
@@ -102,10 +104,22 @@ def _load(name: str) -> click.Command | None:  # noqa: PLR0911  # one line for e
         from tokencalc.cli.budget import budget
 
         return budget
+    return _load_book(name)
+
+
+def _load_book(name: str) -> click.Command | None:
     if name == "holds":
         from tokencalc.cli.holds import holds
 
         return holds
+    if name == "explain":
+        from tokencalc.cli.explain import explain
+
+        return explain
+    if name == "reprice":
+        from tokencalc.cli.reprice import reprice
+
+        return reprice
     if name == "verify":
         from tokencalc.cli.verify import verify
 

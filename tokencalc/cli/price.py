@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.cli.exits import OK, UNPRICED
+from tokencalc.cli.lines import meter_text, quantity_text
 from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine
-from tokencalc.cli.output import dollars, number, put, put_json, rate_text, say, table
+from tokencalc.cli.output import dollars, put, put_json, rate_text, say, table
 from tokencalc.cli.reading import read_text
 from tokencalc.errors import CallInvalid, UsageInvalid
-from tokencalc.money import decimal_text
 from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage
 
@@ -102,7 +102,7 @@ def _show(cost: Cost) -> None:
     put()
     table(
         ("meter", "quantity", "rate", "cost"),
-        [(_meter(line), _quantity(line), _rate(line), dollars(line.amount_usd)) for line in cost.lines],
+        [(meter_text(line), quantity_text(line), _rate(line), dollars(line.amount_usd)) for line in cost.lines],
         total=("total" if cost.total_usd is not None else "priced part", "", "", dollars(cost.priced_usd)),
     )
     put()
@@ -112,14 +112,6 @@ def _show(cost: Cost) -> None:
         put(f"Note: {note}")
     if cost.unpriced:
         say(f"No price for: {', '.join(meter.value for meter in cost.unpriced)}. The total is unknown.")
-
-
-def _meter(line: CostLine) -> str:
-    return line.meter.value if line.priced_as is None else f"{line.meter.value} (as {line.priced_as.value})"
-
-
-def _quantity(line: CostLine) -> str:
-    return number(line.quantity) if isinstance(line.quantity, int) else decimal_text(line.quantity)
 
 
 def _rate(line: CostLine) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _PERIODS = ("hour", "day", "week", "month", "total")
 _TIMES = ("day", "hour")
+_MOST_REASONS = 20
 
 
 @click.command(
@@ -131,7 +132,23 @@ def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
     if answer["notional_usd"]:
         put(f"Notional: {dollars(answer['notional_usd'])} of it is the list price of calls that a subscription paid.")
     if answer["unpriced_calls"]:
-        put(f"Not in the total: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
+        _show_unpriced(answer)
+
+
+def _show_unpriced(answer: Mapping[str, Any]) -> None:
+    put()
+    put(f"Not in the total, or only in part: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
+    put()
+    found = answer["unpriced"]
+    table(
+        ("model", "calls", "why"),
+        [(item["model"], number(item["calls"]), item["reason"]) for item in found[:_MOST_REASONS]],
+        texts=(0, 2),
+    )
+    if len(found) > _MOST_REASONS:
+        put(f"{counted(len(found) - _MOST_REASONS, 'more reason')}: see --json.")
+    put()
+    put("`tokencalc reprice` fills what the price tables know by now.")
 
 
 def _name(value: object) -> str:

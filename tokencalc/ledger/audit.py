@@ -142,6 +142,22 @@ class Audit:
             if held != should:
                 self.problem(f"budget period {period_id}: held is {held} pico-dollars, its open holds sum to {should}")
 
+    def check_corrections(self) -> None:
+        """Compare each correction with what it corrects: the same call, and a missing price filled at most once."""
+        for sequence, corrects in self._connection.execute(
+            "SELECT fix.sequence, fix.corrects FROM entry AS fix LEFT JOIN entry AS wrong "
+            "ON wrong.sequence = fix.corrects WHERE fix.corrects IS NOT NULL AND (wrong.sequence IS NULL "
+            "OR wrong.at_us <> fix.at_us OR wrong.dimension_id <> fix.dimension_id "
+            "OR (fix.unpriced < 0 AND wrong.unpriced <= 0))"
+        ):
+            name = entry_id(self._chain_id, sequence)
+            self.problem(f"entry {name} does not fit to entry {corrects}, which it corrects")
+        for (corrects,) in self._connection.execute(
+            "SELECT corrects FROM entry WHERE corrects IS NOT NULL AND unpriced < 0 GROUP BY corrects "
+            "HAVING count(*) > 1"
+        ):
+            self.problem(f"entry {entry_id(self._chain_id, corrects)}: its missing price was filled more than once")
+
     def check_rollups(self) -> None:
         """Compare the rollups with the entries that `check_chain` has summed."""
         for quarter, dimension_id, calls, unpriced, micro, rest in self._connection.execute(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 CACHE_ROWS = 20_000
 """Rows of one kind kept in memory between batches; past it they are read again."""
-_LOOKUP_ROWS = 500
+LOOKUP_ROWS = 500
+"""Keys that one statement asks for at most."""
 _ID_COLUMNS = {"dimension": "dimension_id", "budget": "budget_id", "budget_period": "period_id", "hold": "hold_id"}
 
 
@@ -80,8 +81,8 @@ class CachedBook:
         return self._next[table]
 
     def _fetch_replays(self, keys: Sequence[str]) -> None:
-        for start in range(0, len(keys), _LOOKUP_ROWS):
-            some = keys[start : start + _LOOKUP_ROWS]
+        for start in range(0, len(keys), LOOKUP_ROWS):
+            some = keys[start : start + LOOKUP_ROWS]
             marks = ",".join("?" * len(some))
             self._replays.update(dict.fromkeys(some))
             for key, fingerprint, sequence, number in self._connection.execute(
@@ -171,8 +172,8 @@ class CachedBook:
         return row
 
     def _fetch_holds(self, numbers: Sequence[int]) -> None:
-        for start in range(0, len(numbers), _LOOKUP_ROWS):
-            some = numbers[start : start + _LOOKUP_ROWS]
+        for start in range(0, len(numbers), LOOKUP_ROWS):
+            some = numbers[start : start + LOOKUP_ROWS]
             self._read_holds(f"hold_id IN ({','.join('?' * len(some))})", some)
 
     def _read_holds(self, where: str, values: Sequence[object]) -> list[HoldRow]:

@@ -32,7 +32,7 @@ def entry_digest(previous: bytes, sequence: int, dimension: Dimension, columns: 
     """Return the digest of one entry: SHA-256 over the previous digest and the row as stored.
 
     ``columns`` are kind, at_us, recorded_us, amount_pico, amount_source,
-    caller_pico, unpriced, usage, lines and detail, as they stand in the table.
+    caller_pico, unpriced, usage, lines, detail and corrects, as they stand in the table.
     """
     about = [*(getattr(dimension, key) for key in DIMENSION_KEYS), dimension.notional]
     text = json.dumps([sequence, about, *columns], separators=(",", ":"), ensure_ascii=True)

@@ -17,6 +17,7 @@ from tokencalc.ledger.codec import usage_from_text
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
+from tokencalc.ledger.unpriced import Unpriced, unpriced_calls
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.usage import whole_count
@@ -38,6 +39,7 @@ GROUP_KEYS = (*DIMENSION_KEYS, "notional", *TIME_KEYS)
 _PAGE_ROWS = 500
 _FIGURES = 8
 _FOREVER_QUARTER = 2**40
+_FOREVER_US = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Rows in descending cost, and their total."""
+    """Rows in descending cost, their total, and by model and reason the calls that have no whole price."""
 
     group_by: tuple[str, ...]
     rows: tuple[ReportRow, ...]
@@ -80,6 +82,7 @@ class Report:
     since: datetime | None
     until: datetime | None
     timezone: str
+    unpriced: tuple[Unpriced, ...] = ()
 
     @property
     def unpriced_calls(self) -> int:
@@ -118,20 +121,41 @@ def report(  # noqa: PLR0913  # keyword only
     sums: dict[tuple[object, ...], list[int]] = {}
     with store.reading() as connection, decoding(store.name, "an entry, a rollup or their dimension"):
         dimensions = _dimensions(connection)
+        kept = {
+            number: dimension
+            for number, dimension in dimensions.items()
+            if all((getattr(dimension, key) or None) == (value or None) for key, value in wanted.items())
+        }
         for quarter, dimension_id, figures in _figures(
             connection, since, until, timed=not TIME_KEYS.keys().isdisjoint(keys)
         ):
             dimension = dimensions[dimension_id]
-            if any((getattr(dimension, key) or None) != (value or None) for key, value in wanted.items()):
+            if dimension_id not in kept:
                 continue
             group = tuple(_key_value(key, dimension, quarter, zone) for key in keys)
             row = sums.setdefault(group, [0] * _FIGURES)
             for index in range(_FIGURES):
                 row[index] += figures[index]
+        total = _row({}, [sum(column) for column in zip(*sums.values(), strict=True)] or [0] * _FIGURES)
+        unpriced = unpriced_calls(connection, kept, _bounds(since, until)) if total.unpriced_calls else ()
     rows = [_row(dict(zip(keys, group, strict=True)), figures) for group, figures in sums.items()]
     rows.sort(key=lambda row: (-row.cost_pico, -row.calls, [str(value or "") for value in row.key.values()]))
-    total = _row({}, [sum(column) for column in zip(*sums.values(), strict=True)] or [0] * _FIGURES)
-    return Report(group_by=tuple(keys), rows=tuple(rows), total=total, since=since, until=until, timezone=timezone)
+    return Report(
+        group_by=tuple(keys),
+        rows=tuple(rows),
+        total=total,
+        since=since,
+        until=until,
+        timezone=timezone,
+        unpriced=unpriced,
+    )
+
+
+def _bounds(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    return (
+        -_FOREVER_US if since is None else micros_from_instant(since),
+        _FOREVER_US if until is None else micros_from_instant(until),
+    )
 
 
 def _row(key: dict[str, Any], figures: Sequence[int]) -> ReportRow:
@@ -214,22 +238,19 @@ def entries(
     store: SqliteStore, *, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
 ) -> Iterator[Entry]:
     """Yield entries of ``[since, until)``, the newest written first, in pages, without holding a lock between them."""
-    bounds = (
-        -(2**62) if since is None else micros_from_instant(since),
-        2**62 if until is None else micros_from_instant(until),
-    )
+    bounds = _bounds(since, until)
     if limit is not None:
         whole_count(limit, path="limit")
     before, left = 2**62, limit
     while left is None or left > 0:
         page_rows = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)
         with store.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {ENTRY_COLUMNS} FROM entry WHERE sequence < ? AND at_us >= ? AND at_us < ? "
-                "AND kind <> 'budget' ORDER BY sequence DESC LIMIT ?",
+            found = entries_where(
+                connection,
+                store,
+                "sequence < ? AND at_us >= ? AND at_us < ? AND kind <> 'budget' ORDER BY sequence DESC LIMIT ?",
                 (before, *bounds, page_rows),
-            ).fetchall()
-            found = [_entry(connection, row, store) for row in rows]
+            )
         yield from found
         if len(found) < page_rows:
             return
@@ -237,9 +258,19 @@ def entries(
         left = None if left is None else left - len(found)
 
 
-def _entry(connection: sqlite3.Connection, row: Sequence[Any], store: SqliteStore) -> Entry:
-    with decoding(store.name, f"entry {row[0]}"):
-        return entry_from_row(row, _dimension(connection, row[1]), store.chain_id)
+def entries_where(
+    connection: sqlite3.Connection, store: SqliteStore, where: str, values: Sequence[object]
+) -> list[Entry]:
+    """Return the entries for which a condition of our own holds; LedgerCorrupt names a row that cannot be read."""
+    rows = connection.execute(f"SELECT {ENTRY_COLUMNS} FROM entry WHERE {where}", values).fetchall()
+    dimensions: dict[int, Dimension] = {}
+    found: list[Entry] = []
+    for row in rows:
+        with decoding(store.name, f"entry {row[0]}"):
+            if row[1] not in dimensions:
+                dimensions[row[1]] = _dimension(connection, row[1])
+            found.append(entry_from_row(row, dimensions[row[1]], store.chain_id))
+    return found
 
 
 def _dimension(connection: sqlite3.Connection, dimension_id: int) -> Dimension:

@@ -25,8 +25,8 @@ EntryKind = Literal["charge", "correction", "write_off", "budget"]
 HoldState = Literal["open", "suspect", "settled", "released", "written_off"]
 """``suspect`` is an open hold whose lifetime ran out: still counted."""
 
-AmountSource = Literal["priced", "caller"]
-"""Our own price, or the caller's figure where we had no price."""
+AmountSource = Literal["priced", "caller", "billed"]
+"""Our own price; where we had none, the caller's figure, or what the response itself said it was billed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,12 @@ def hold_id(chain_id: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryDraft:
-    """An entry before it has its place in the chain."""
+    """An entry before it has its place in the chain.
+
+    ``context`` is what the caller said that decides the price and no response says; a later
+    pricing needs it. ``fills_unpriced`` marks the correction that gives an unpriced charge
+    its whole price, so that it is counted as unpriced no longer.
+    """
 
     kind: EntryKind
     at_us: int
@@ -87,13 +92,15 @@ class EntryDraft:
     source: str | None = None
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+    fills_unpriced: bool = False
 
     @property
-    def is_unpriced(self) -> bool:
-        """Whether this is a charge without an amount, or whose amount leaves meters out."""
-        if self.kind != "charge":
-            return False
-        return self.amount_pico is None or (bool(self.unpriced) and self.amount_source == "priced")
+    def unpriced_calls(self) -> int:
+        """What this adds to a count of unpriced calls: 1 for a charge without a whole price, -1 for what fills one."""
+        if self.kind == "charge":
+            return int(self.amount_pico is None or (bool(self.unpriced) and self.amount_source == "priced"))
+        return -int(self.fills_unpriced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +110,10 @@ class Entry:
     ``at`` is the instant of the call (of the reserve, where there was a hold);
     ``recorded_at`` that of the writing. ``cost_gap_usd`` is the caller's figure
     minus ours where both are known and differ. ``notional`` marks usage that a
-    subscription paid for. ``replayed`` marks the answer to a repeated key.
+    subscription paid for. ``replayed`` marks the answer to a repeated key. A
+    correction's ``lines`` are the right ones for the entry that it corrects; its amount
+    is what they differ by from what was counted before. ``unpriced_calls`` is what it
+    adds to a count of unpriced calls: 1, 0, or -1 where a correction fills a missing price.
     """
 
     entry_id: str
@@ -134,6 +144,9 @@ class Entry:
     corrects: str | None
     source: str | None
     idempotency_key: str | None
+    context: Mapping[str, str]
+    budgets: tuple[str, ...]
+    unpriced_calls: int
     digest: str
     replayed: bool = False
 
@@ -149,8 +162,8 @@ class Entry:
 
     @property
     def is_partly_priced(self) -> bool:
-        """Whether some meters had no rate, so that the counted amount is a lower bound."""
-        return bool(self.unpriced) and self.amount_source == "priced"
+        """Whether some meters of a charge had no rate, so that the counted amount is a lower bound."""
+        return self.kind == "charge" and bool(self.unpriced) and self.amount_source == "priced"
 
     @property
     def caller_cost_usd(self) -> Decimal | None:
@@ -164,6 +177,11 @@ class Entry:
             return None
         gap_pico = self.caller_pico - (self.amount_pico or 0)
         return usd_from_pico(gap_pico) if gap_pico else None
+
+    @property
+    def billed_usd(self) -> Decimal | None:
+        """What the response itself said that it was billed, where it says so (OpenRouter's does)."""
+        return None if self.usage is None else self.usage.billed_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DIMENSION_COLUMNS = "provider, model, agent_id, user_id, project, api_key_id, operation, notional"
 ENTRY_COLUMNS = (
     "sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced, "
-    "usage, lines, detail, digest"
+    "usage, lines, detail, corrects, digest"
 )
 """In the order in which `entry_from_row` reads them."""
 
@@ -75,20 +75,19 @@ def entry_detail(draft: EntryDraft) -> dict[str, object]:
         "budgets": list(draft.budgets),
         "run": draft.run,
         "hold": draft.hold_id,
-        "corrects": draft.corrects,
         "requested_model": draft.requested_model,
         "requested_provider": draft.requested_provider,
         "source": draft.source,
         "key": draft.idempotency_key,
+        "context": dict(draft.context),
     }
     return {name: value for name, value in said.items() if value}
 
 
 def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> Entry:
     """Make the public record of an entry from the columns of `ENTRY_COLUMNS`."""
-    sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, _, usage, lines, detail, digest = (
-        row
-    )
+    sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced_calls, *rest = row
+    usage, lines, detail, corrects, digest = rest
     said: dict[str, Any] = json.loads(detail) if detail else {}
     draft = EntryDraft(
         kind=cast("EntryKind", kind),
@@ -102,7 +101,7 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
         unpriced=tuple(Meter(meter) for meter in said.get("unpriced", ())),
         tags=said.get("tags", {}),
         hold_id=said.get("hold"),
-        corrects=said.get("corrects"),
+        corrects=corrects,
         budgets=tuple(said.get("budgets", ())),
         run=said.get("run", ""),
         requested_model=said.get("requested_model"),
@@ -110,6 +109,8 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
         source=said.get("source"),
         notes=tuple(said.get("notes", ())),
         idempotency_key=said.get("key"),
+        context=said.get("context", {}),
+        fills_unpriced=unpriced_calls < 0,
     )
     return entry_from_draft(draft, sequence, digest, recorded_us=recorded_us, chain_id=chain_id)
 
@@ -146,5 +147,8 @@ def entry_from_draft(draft: EntryDraft, sequence: int, digest: bytes, *, recorde
         corrects=entry_id(chain_id, draft.corrects) if draft.corrects else None,
         source=draft.source,
         idempotency_key=draft.idempotency_key,
+        context=draft.context,
+        budgets=draft.budgets,
+        unpriced_calls=draft.unpriced_calls,
         digest=digest.hex(),
     )

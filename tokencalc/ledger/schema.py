@@ -8,7 +8,9 @@ Money columns are 64-bit whole pico-dollars, times whole microseconds since 1970
 in UTC. ``dimension`` stores each combination of whom-and-what once; ``rollup``
 sums quarter-hours by dimension, because every zone's hours and days are made of
 quarter-hours. Its cost is kept in two parts, cost_micro * 1000000 + cost_rest
-pico-dollars, because one 64-bit sum ends at 9.2 million dollars.
+pico-dollars, because one 64-bit sum ends at 9.2 million dollars. ``unpriced`` is 1
+for a charge without a whole price and -1 for the correction that fills it, so that
+every count of unpriced calls is a sum over entries.
 """
 
 from __future__ import annotations
@@ -57,9 +59,11 @@ CREATE TABLE entry (
     sequence INTEGER PRIMARY KEY, dimension_id INTEGER NOT NULL, kind TEXT NOT NULL,
     at_us INTEGER NOT NULL, recorded_us INTEGER NOT NULL,
     amount_pico INTEGER, amount_source TEXT, caller_pico INTEGER, unpriced INTEGER NOT NULL,
-    usage TEXT, lines TEXT, detail TEXT, digest BLOB NOT NULL
+    usage TEXT, lines TEXT, detail TEXT, corrects INTEGER, digest BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entry_at ON entry (at_us);
+CREATE INDEX entry_corrects ON entry (corrects) WHERE corrects IS NOT NULL;
+CREATE INDEX entry_unpriced ON entry (at_us) WHERE unpriced > 0;
 CREATE TABLE idempotency (
     key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, entry_sequence INTEGER, hold_id INTEGER
 ) STRICT, WITHOUT ROWID;

@@ -20,7 +20,7 @@ INSERT_EVENT = f"INSERT INTO hold_event (hold_id, kind, at_us, amount_pico) VALU
 INSERT_REPLAY = f"INSERT INTO idempotency VALUES ({_marks(4)})"
 INSERT_ENTRY = (
     "INSERT INTO entry (sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, "
-    f"unpriced, usage, lines, detail, digest) VALUES ({_marks(13)})"
+    f"unpriced, usage, lines, detail, corrects, digest) VALUES ({_marks(14)})"
 )
 INSERT_PERIOD = f"INSERT INTO budget_period VALUES ({_marks(12)})"
 UPDATE_PERIOD = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tokencalc.events import Event
     from tokencalc.ledger.records import Dimension, Entry, EntryDraft, ExcessReason, HoldState
@@ -154,6 +154,9 @@ class Transaction(Protocol):
 
     def entry(self, sequence: int) -> Entry:
         """Return one entry."""
+
+    def newest_corrections(self, sequences: Sequence[int]) -> dict[int, int]:
+        """Return, of those entries that were corrected, the sequence of the newest correction."""
 
     def add_hold(self, row: HoldRow) -> None:
         """Insert a hold and give it its id."""

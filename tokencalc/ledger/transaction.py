@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.ledger import statements
-from tokencalc.ledger.book import CACHE_ROWS, CachedBook
+from tokencalc.ledger.book import CACHE_ROWS, LOOKUP_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, lines_text, usage_text
 from tokencalc.ledger.records import as_requested
@@ -153,7 +153,7 @@ class SqliteTransaction(CachedBook):
         """Append an entry to the chain and its figures to the rollup."""
         dimension_id = self._dimension_id(draft.dimension)
         detail = entry_detail(draft)
-        unpriced = int(draft.is_unpriced)
+        unpriced = draft.unpriced_calls
         columns = (
             draft.kind,
             draft.at_us,
@@ -165,6 +165,7 @@ class SqliteTransaction(CachedBook):
             usage_text(draft.usage) if draft.usage is not None else None,
             lines_text(draft.lines) if draft.lines else None,
             json_text(detail) if detail else None,
+            draft.corrects,
         )
         self._sequence += 1
         self._digest = entry_digest(self._digest, self._sequence, draft.dimension, columns)
@@ -195,6 +196,21 @@ class SqliteTransaction(CachedBook):
         ).fetchone()
         with decoding(self._ledger, f"entry {sequence}"):
             return entry_from_row(row, self._dimension(row[1]), self.chain_id)
+
+    def newest_corrections(self, sequences: Sequence[int]) -> dict[int, int]:
+        """Return, of those entries that were corrected, the sequence of the newest correction."""
+        self._flush_entries()
+        found: dict[int, int] = {}
+        for start in range(0, len(sequences), LOOKUP_ROWS):
+            some = sequences[start : start + LOOKUP_ROWS]
+            found.update(
+                self._connection.execute(
+                    f"SELECT corrects, max(sequence) FROM entry WHERE corrects IN ({','.join('?' * len(some))}) "
+                    "GROUP BY corrects",
+                    some,
+                )
+            )
+        return found
 
     # holds
 

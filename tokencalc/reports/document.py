@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.unpriced import Unpriced
     from tokencalc.reports.summary import Summary
 
 SCHEMA = "tokencalc.report/1"
@@ -42,7 +43,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
             "left_out_calls": summary.saving.left_out,
         },
         "by": {key: [row_document(row, total) for row in rows] for key, rows in summary.sections.items()},
-        "unpriced": list(summary.unpriced),
+        "unpriced": [unpriced_document(item) for item in summary.unpriced],
         "budgets": [budget_document(status) for status in summary.budgets],
         "prices": {"checked_on": summary.prices_checked_on, "age_days": summary.prices_age_days},
     }
@@ -69,6 +70,17 @@ def row_document(row: ReportRow, total_usd: Decimal | None = None) -> dict[str, 
     if total_usd is not None:
         values["share"] = share_of(row.cost_usd, total_usd)
     return values
+
+
+def unpriced_document(item: Unpriced) -> dict[str, Any]:
+    """Return calls without a whole price as plain values: of which model, which meters, why, how many."""
+    return {
+        "provider": item.provider,
+        "model": item.model,
+        "meters": [meter.value for meter in item.meters],
+        "reason": item.reason,
+        "calls": item.calls,
+    }
 
 
 def budget_document(status: BudgetStatus) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def _head(summary: Summary) -> Iterator[str]:
             "same tokens at the plain input rate."
         )
     if summary.unpriced_calls:
-        yield f"- Not in the total: {summary.unpriced_calls:,} calls that could not be priced (see below)."
+        yield f"- Not in the total, or only in part: {summary.unpriced_calls:,} calls (see *Could not be priced*)."
     yield f"- Prices checked on {summary.prices_checked_on.isoformat()}."
     yield ""
 
@@ -112,8 +112,21 @@ def _tail(summary: Summary) -> Iterator[str]:
     if summary.unpriced:
         yield "## Could not be priced"
         yield ""
-        rows = [(markdown_code(item.model), f"{item.calls:,}", markdown_text(item.reason)) for item in summary.unpriced]
-        yield from _table(("Model", "Calls", "Why"), rows, text_columns=(0, 2))
+        yield "What has a price of these calls is in the total; the rest is not."
+        yield ""
+        rows = [
+            (
+                markdown_code(item.model),
+                f"{item.calls:,}",
+                ", ".join(meter.value for meter in item.meters) or "everything",
+                markdown_text(item.reason),
+            )
+            for item in summary.unpriced[:_MOST_ROWS]
+        ]
+        yield from _table(("Model", "Calls", "Without a price", "Why"), rows, text_columns=(0, 2, 3))
+        if len(summary.unpriced) > _MOST_ROWS:
+            yield f"{len(summary.unpriced) - _MOST_ROWS} more reasons are in the JSON report."
+            yield ""
     yield f"Made by tokencalc at {instant_text(summary.made_at)}; every digit is in the JSON report."
 
 

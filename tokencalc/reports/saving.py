@@ -63,17 +63,26 @@ def without_cache(usage: Usage) -> Usage:
     )
 
 
-def saving_of(engine: Engine, entry: Entry) -> CacheSaving:
-    """Return what caching saved in one entry: nothing where it touched no cache."""
+def saving_of(engine: Engine, entry: Entry, corrected_pico: int | None = None) -> CacheSaving:
+    """Return what caching saved in one entry: nothing where it touched no cache.
+
+    ``corrected_pico`` is the sum of its corrections, None where it has none.
+    """
     usage = entry.usage
     if entry.kind != "charge" or usage is None or not any(meter in _CACHE_METERS for meter, _ in usage.leaves):
         return CacheSaving()
-    if entry.amount_pico is None or entry.amount_source != "priced":
+    if corrected_pico is None and (entry.amount_pico is None or entry.amount_source != "priced"):
         return CacheSaving(left_out=1)
     try:
-        plain = engine.price(model=entry.model, provider=entry.provider, usage=without_cache(usage), at=entry.at)
+        plain = engine.price(
+            model=entry.model,
+            provider=entry.provider,
+            usage=without_cache(usage),
+            at=entry.at,
+            context=entry.context,
+        )
     except PriceUnknown:
         return CacheSaving(left_out=1)
     if plain.total_pico is None:
         return CacheSaving(left_out=1)
-    return CacheSaving(saved_pico=plain.total_pico - entry.amount_pico, calls=1)
+    return CacheSaving(saved_pico=plain.total_pico - (entry.amount_pico or 0) - (corrected_pico or 0), calls=1)

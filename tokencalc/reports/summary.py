@@ -1,12 +1,12 @@
 """One summary of a ledger: totals, shares, caching, what could not be priced, and the age of the prices.
 
-The sums come from the ledger's own report; caching and the reasons for missing
-prices need each entry, which are read in one pass.
+The sums and what is unpriced come from the ledger's own report; caching needs each
+entry, which are read in one pass.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,19 +21,10 @@ if TYPE_CHECKING:
     from tokencalc.engine import Engine
     from tokencalc.ledger.query import Report, ReportRow
     from tokencalc.ledger.records import Entry
+    from tokencalc.ledger.unpriced import Unpriced
 
 SECTIONS = ("model", "agent_id", "operation", "project", "day")
 """What a summary is broken down by, in the order in which it is shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unpriced:
-    """Calls that could not be priced, for one model and one reason."""
-
-    provider: str | None
-    model: str
-    reason: str
-    calls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +88,7 @@ def summarise(  # noqa: PLR0913  # an interval, its zone and what to show
         unpriced_calls=by_model.unpriced_calls,
         sections={key: _sorted(report(key), key) for key in SECTIONS},
         saving=CacheSaving(saved_pico=details.saved_pico, calls=details.compared, left_out=details.left_out),
-        unpriced=details.unpriced(),
+        unpriced=by_model.unpriced,
         budgets=engine.budget_statuses() if budgets is None else budgets,
         prices_checked_on=engine.catalog.checked_on,
         prices_age_days=engine.catalog.age_days(now),
@@ -122,32 +113,16 @@ class _Details:
         self.first_at: datetime | None = None
         self.last_at: datetime | None = None
         self.saved_pico = self.compared = self.left_out = 0
-        self._unpriced: Counter[tuple[str, str, str]] = Counter()
+        self._corrected_pico: defaultdict[str, int] = defaultdict(int)
 
     def see(self, engine: Engine, entry: Entry) -> None:
         if entry.kind == "budget":
             return
         self.first_at = entry.at if self.first_at is None else min(self.first_at, entry.at)
         self.last_at = entry.at if self.last_at is None else max(self.last_at, entry.at)
-        saving = saving_of(engine, entry)
+        if entry.corrects is not None:  # the newest written come first, so an entry's corrections come before it
+            self._corrected_pico[entry.corrects] += entry.amount_pico or 0
+        saving = saving_of(engine, entry, self._corrected_pico.pop(entry.entry_id, None))
         self.saved_pico += saving.saved_pico
         self.compared += saving.calls
         self.left_out += saving.left_out
-        if entry.amount_pico is None:
-            self._unpriced[entry.provider or "", entry.model, unpriced_reason(entry)] += 1
-
-    def unpriced(self) -> tuple[Unpriced, ...]:
-        ordered = sorted(self._unpriced.items(), key=lambda item: (-item[1], item[0]))
-        return tuple(
-            Unpriced(provider=provider or None, model=model, reason=reason, calls=calls)
-            for (provider, model, reason), calls in ordered
-        )
-
-
-def unpriced_reason(entry: Entry) -> str:
-    """Return why an entry has no amount, in one sentence."""
-    if entry.notes:
-        return "; ".join(entry.notes)
-    if entry.unpriced:
-        return f"no rate for {', '.join(meter.value for meter in entry.unpriced)}"
-    return "no usage was given" if entry.usage is None else "no rate card for this model on that day"
