@@ -115,7 +115,7 @@ class Drafts:
         at: datetime,
         context: Mapping[str, str] | None,
     ) -> _Priced:
-        requested, sold_by, notes = self._names(model, provider)
+        requested, sold_by, notes = self._names(model, provider, at)
         if usage is None:
             return _Priced(None, requested, sold_by, notes or ("only the caller's cost is known",), requested)
         try:
@@ -141,7 +141,7 @@ class Drafts:
             model, provider = found.model, found.provider
         else:
             amount_pico = expected_pico = amount_pico_from(amount, "amount_usd")
-            model, provider, notes = self._names(arguments["model"], arguments.get("provider"))
+            model, provider, notes = self._names(arguments["model"], arguments.get("provider"), self.clock.now())
         if amount_pico > MAX_PICO:
             raise CallInvalid(
                 f"the worst case of {amount_pico} pico-dollars is more than a ledger can hold", path="amount_usd",
@@ -160,16 +160,19 @@ class Drafts:
             idempotency_key=key,
         )
 
-    def _names(self, model: str, provider: str | None) -> tuple[str, str, tuple[str, ...]]:
-        """Return the model's and the provider's own names, with a note where no card knows them."""
+    def _names(self, model: str, provider: str | None, at: datetime) -> tuple[str, str, tuple[str, ...]]:
+        """Return the model's and the provider's own names on a day, with a note where no card knows them."""
         label_from(model, name="model")
         if provider is not None:
             label_from(provider, name="provider")
         try:
             facts = self.catalog.resolve(model, provider=provider)
+            timeline = self.catalog.timeline(model, provider)
         except PriceUnknown as unknown:
             return model, provider or unknown.provider or "", (unknown.message,)
-        return facts.model, facts.provider, ()
+        # A name that the provider moves meant another model on another day.
+        card = timeline.find(at)
+        return facts.model if card is None else card.card.model, facts.provider, ()
 
     def _sells(self, provider: str | None, model: str) -> bool:
         try:

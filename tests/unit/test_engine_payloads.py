@@ -130,6 +130,11 @@ def test_a_deployment_s_own_name_is_priced_by_the_model_that_served(engine: Engi
     assert entry.amount_usd == engine.price(model="gpt-4o-2024-08-06", usage=payload).total_usd
 
 
+def test_a_name_that_moves_asked_for_the_model_of_its_day(engine: Engine) -> None:
+    entry = engine.record(model="mistral-large-latest", input_tokens=1000, at="2025-01-10")
+    assert (entry.model, entry.requested_model) == ("mistral-large-2411", None)
+
+
 def test_an_unknown_model_books_the_caller_s_figure_or_none(engine: Engine) -> None:
     payload = {"object": "chat.completion", "model": "acme-1", "choices": [], "usage": CHAT}
     with pytest.raises(PriceUnknown, match="acme-1"):

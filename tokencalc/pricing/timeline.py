@@ -32,8 +32,14 @@ class Timeline(NamedTuple):
     starts: tuple[datetime, ...]
     cards: tuple[PlannedCard | None, ...]
 
+    def find(self, instant: datetime) -> PlannedCard | None:
+        """Return the card that applies, or None before the first one and in a gap."""
+        index = bisect_right(self.starts, instant) - 1
+        return self.cards[index] if index >= 0 else None
+
     def at(self, instant: datetime) -> PlannedCard:
         """Return the card that applies; PriceUnknown before the first one and in a gap."""
+        # As in `find`, without the call: every price comes through here.
         index = bisect_right(self.starts, instant) - 1
         found = self.cards[index] if index >= 0 else None
         if found is None:
