@@ -162,7 +162,8 @@ class CachedBook:
     def _period_from(self, row: tuple[Any, ...]) -> PeriodRow:
         crossed = self._connection.execute("SELECT threshold_percent FROM crossing WHERE period_id = ?", (row[0],))
         percents = frozenset(percent for (percent,) in crossed)
-        found = PeriodRow(*row[:-1], overflowed=bool(row[-1]))
+        found = PeriodRow(*row)
+        found.overflowed = bool(found.overflowed)  # a column knows 0 and 1
         found.crossed_percents = percents
         return found
 
