@@ -8,7 +8,7 @@ are billed beside the tokens.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -103,8 +103,13 @@ INTERACTION = Names(
     item_count="tokens",
 )
 SPELLINGS = (CAMEL, SNAKE, INTERACTION)
+# The Live API calls the candidates the response.
+_LIVE = {
+    CAMEL: replace(CAMEL, candidates="responseTokenCount", candidates_list="responseTokensDetails"),
+    SNAKE: replace(SNAKE, candidates="response_token_count", candidates_list="response_tokens_details"),
+}
 
-_COUNTERS = {names: names.counters() for names in SPELLINGS}
+_COUNTERS = {names: names.counters() for names in (*SPELLINGS, *_LIVE.values())}
 _PLAIN_KEYS = {
     names: frozenset(value for key, value in asdict(names).items() if key not in {"at", "item_count"})
     | {"serviceTier", "service_tier", "trafficType", "traffic_type"}
@@ -187,13 +192,17 @@ def _only_text(items: object, count: str) -> bool:
 
 def read_any(usage: Body, body: Body, names: Names) -> Usage:
     """Read any Google usage; raises UsageInvalid with the path of what cannot be."""
+    live = _LIVE.get(names, names)
+    if usage.get(names.candidates) is None and (live.candidates in usage or live.candidates_list in usage):
+        names = live
     prompt = payload_int(usage, names.prompt, at=names.at)
     candidates = payload_int(usage, names.candidates, at=names.at)
     thoughts = payload_int(usage, names.thoughts, at=names.at)
     cached = said(payload_int(usage, names.cached, at=names.at))
     tool_prompt = said(payload_int(usage, names.tool_prompt, at=names.at))
-    # A blocked or unfinished answer has no candidates, and zeros are left out: only the prompt must be there.
-    notes = require_any({names.prompt: prompt, names.total: payload_int(usage, names.total, at=names.at)}, at=names.at)
+    total = payload_int(usage, names.total, at=names.at)
+    # A blocked or unfinished answer has no candidates, and zeros are left out: only a missing prompt is worth a note.
+    notes = require_any({names.prompt: prompt, names.candidates: candidates, names.total: total}, at=names.at)
     restated: list[str] = []
     prompt_by, cached_by, tool_by, output_by = (
         _by_modality(usage, key, names, restated)
@@ -219,7 +228,7 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
     remainder(said(prompt), names.prompt, **{names.cached: cached})
     found = survey(usage, _COUNTERS[names], at=names.at)
     sums = total_notes(
-        payload_int(usage, names.total, at=names.at),
+        total,
         total_in + total_out,
         path=f"{names.at}.{names.total}",
         rule="prompt + candidates + thoughts + tool prompt",

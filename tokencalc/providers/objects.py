@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tokencalc.errors import UsageInvalid
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
+
+Shape: TypeAlias = 'Literal["value", "fields"] | dict[str, Shape] | list[Shape]'
+"""What to pick from an object: see `pick`."""
 
 _USAGE_NAMES = ("usage", "usage_metadata", "usageMetadata")
 _FACT_NAMES = (
@@ -49,9 +53,33 @@ def as_body(payload: object) -> Body:
 _HINTS: dict[type, str] = {
     str: "; parse the JSON first",
     bytes: "; parse the JSON first",
-    list: "; events of a stream are not read in this version, hand in the final body",
-    tuple: "; events of a stream are not read in this version, hand in the final body",
+    GeneratorType: "; read the stream to its end and hand in the list of its events",
+    AsyncGeneratorType: "; read the stream to its end and hand in the list of its events",
 }
+
+
+def pick(value: object, shape: Shape) -> Any:
+    """Return only the fields of an object or a mapping that the shape names; nothing else is looked at.
+
+    A shape is "value" for a plain value, "fields" for an object that is taken whole,
+    a dictionary of the fields to pick, or a list of one shape for a list of such
+    objects. What is missing or null is left out.
+    """
+    if shape == "value":
+        return value
+    if shape == "fields":
+        return value if _is_plain(value) else as_fields(value)
+    if isinstance(shape, list):
+        items = value if isinstance(value, list | tuple) else ()
+        return [pick(item, shape[0]) for item in items]
+    if isinstance(value, str | bytes | int | float | list | tuple):
+        return value if isinstance(value, str) else None
+    picked = {}
+    for name, below in shape.items():
+        item = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+        if item is not None:
+            picked[name] = pick(item, below)
+    return picked
 
 
 def as_fields(value: object) -> Body:
@@ -73,7 +101,13 @@ def as_fields(value: object) -> Body:
             path="usage",
             found=None,
         )
-    return {name: item if _is_plain(item) else as_fields(item) for name, item in fields.items()}
+    return {name: _plain(item) for name, item in fields.items()}
+
+
+def _plain(item: object) -> object:
+    if isinstance(item, list | tuple):
+        return [_plain(below) for below in item]
+    return item if _is_plain(item) else as_fields(item)
 
 
 def _is_plain(item: object) -> bool:

@@ -7,7 +7,10 @@ The tables below are the whole decision, in this order:
    provider's name, else OpenAI's own;
 2. any other usage object: the first of `OTHER_DIALECTS` whose marks it has, then
    the one of `BASES` that it has marks of, then Google's spellings;
-3. a body without a usage object: the first of `WHOLES` that reads it.
+3. a body without a usage object: the first of `WHOLES` that reads it;
+4. what says no usage is an error, which costs nothing, or a single event.
+
+A list is folded into such a body, or several, by `tokencalc.providers.streams`.
 
 A new wire format is one file with its marks, and one row here.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.errors import UsageInvalid
+from tokencalc.errors import UsageInvalid, UsageMissing
 from tokencalc.providers import (
     anthropic,
     bedrock,
@@ -34,16 +37,25 @@ from tokencalc.providers import (
     perplexity,
     plain,
     vertex,
+    voice,
     xai,
 )
 from tokencalc.providers.dialect import Dialect
+from tokencalc.providers.failures import failure, failure_note
 from tokencalc.providers.objects import as_body, as_fields
 from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tokencalc.providers.payload import Body
 
 _SHOWN_KEYS = 8
+
+def _read_spoken(usage: Body, body: Body) -> Usage:
+    """Read a usage of OpenAI's spoken formats; xAI's looks the same and is billed by the second."""
+    return voice.read_voice(usage, body) or openai.read_transcription(usage, body)
+
 
 CHAT_DIALECTS = (
     perplexity.DIALECT,
@@ -62,7 +74,7 @@ OTHER_DIALECTS = (openrouter.DIALECT, xai.DIALECT, bedrock.DIALECT, cohere.DIALE
 BASES = (
     Dialect("anthropic", anthropic.read, usage_marks=anthropic.MARKS),
     Dialect("openai", openai.read_responses, usage_marks=frozenset({"input_tokens_details"})),
-    Dialect("transcription", openai.read_transcription, usage_marks=frozenset({"input_token_details"})),
+    Dialect("transcription", _read_spoken, usage_marks=frozenset({"input_token_details"})),
     Dialect("plain", lambda usage, _body: plain.read(usage), usage_marks=plain.MARKS),
 )
 """Formats with ``input_tokens`` and ``output_tokens``, which include other things in each."""
@@ -85,16 +97,33 @@ _TOKEN_NAMES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", 
 
 
 def read_usage(payload: Any, provider: str | None = None) -> Usage:
-    """Return the usage of a parsed body, of its usage object, of an SDK's object, or of plain counts.
+    """Return the usage of a body, of a stream's events, of a usage object, of an SDK's object, or of plain counts.
 
     The wire format is told by the fields; ``provider`` decides only where they
     leave a choice, because many providers speak another's format. A `Usage`
-    comes back as it is. Raises UsageInvalid for anything that cannot be read,
-    with the path of the value in the message.
+    comes back as it is. A list holds the events of one stream or session. A
+    provider's error has an empty usage. Raises UsageInvalid for anything that cannot be
+    read, with the path of the value in the message, and UsageMissing for an
+    answer that says no usage.
     """
     if type(payload) is Usage:
         return payload
-    body = payload if type(payload) is dict else as_body(payload)
+    if type(payload) is dict:
+        return _read_body(payload, provider)
+    if isinstance(payload, list | tuple):
+        return _read_events(payload, provider)
+    return _read_body(as_body(payload), provider)
+
+
+def _read_events(events: Sequence[object], provider: str | None) -> Usage:
+    """Read the events of a stream or a session."""
+    from tokencalc.providers.streams.fold import finish, fold  # noqa: PLC0415  # 12 ms that a body does not need
+
+    folded = fold(events)
+    return finish(folded, [read_usage(call, provider) for call in folded.calls])
+
+
+def _read_body(body: Body, provider: str | None) -> Usage:
     usage = body.get("usage")
     if usage is None:
         usage, body = _usage_elsewhere(body)
@@ -125,11 +154,21 @@ def _usage_elsewhere(body: Body) -> tuple[Any, Body]:
         for whole in WHOLES:
             if not body.keys().isdisjoint(whole.marks) and (found := whole.read(body)) is not None:
                 return found, body
-    if body.get("error") is not None or body.get("type") == "error":
-        raise UsageInvalid("usage: the body is an error and says no usage", path="usage", found=None)
-    if "usage" in body or "usageMetadata" in body or "usage_metadata" in body:
-        raise UsageInvalid("usage: null in this body; nothing to price", path="usage", found=None)
     return body, body
+
+
+def _read_without(body: Body, provider: str | None) -> Usage:
+    """Read a body that has neither a usage nor counts: an error, one event of a session, or nothing to price."""
+    from tokencalc.providers.streams.fold import is_event  # noqa: PLC0415  # as above
+
+    kind = failure(body)
+    if kind is not None:
+        return Usage.from_leaves((), notes=(failure_note(kind),))
+    if is_event(body):
+        return _read_events((body,), provider)
+    if "usage" in body or "usageMetadata" in body or "usage_metadata" in body:
+        raise UsageMissing("usage: null in this body; nothing to price", path="usage", found=None)
+    raise _format_unknown(body)
 
 
 def _read_chat(usage: Body, body: Body, provider: str | None) -> Usage:
@@ -146,7 +185,7 @@ def _read_other(usage: Body, body: Body, provider: str | None) -> Usage:
     if not marked:
         if "input_tokens" in usage or "output_tokens" in usage:
             return _read_bare(usage, body, provider)
-        return _read_named_otherwise(usage, body)
+        return _read_named_otherwise(usage, body, provider)
     chosen = marked[0] if len(marked) == 1 else _choose(marked, usage, provider)
     if chosen.provider == "openai" and "data" in body and media.is_image_answer(body):
         return media.read_images(usage, body)
@@ -182,7 +221,7 @@ def _read_bare(usage: Body, body: Body, provider: str | None) -> Usage:
     return openai.read_responses(usage, body)
 
 
-def _read_named_otherwise(usage: Body, body: Body) -> Usage:
+def _read_named_otherwise(usage: Body, body: Body, provider: str | None) -> Usage:
     for names in google.SPELLINGS:
         if names.prompt in usage or names.candidates in usage or names.thoughts in usage:
             return google.read(usage, body, names)
@@ -192,7 +231,13 @@ def _read_named_otherwise(usage: Body, body: Body) -> Usage:
         return compatible.read_total_only(usage, body)
     if usage is not body and "usage" not in body:
         return google.read(usage, body, google.CAMEL if "usageMetadata" in body else google.SNAKE)
-    raise UsageInvalid(
+    if usage is body or not usage:
+        return _read_without(body, provider)
+    raise _format_unknown(usage)
+
+
+def _format_unknown(usage: Body) -> UsageInvalid:
+    return UsageInvalid(
         f"usage: cannot tell the format of {_shown(usage)}; looked for prompt_tokens (chat completions), "
         "input_tokens (Responses, Anthropic, plain counts), promptTokenCount or prompt_token_count (Gemini), "
         "total_input_tokens (Interactions), inputTokens (Bedrock), billed_units (Cohere), seconds (transcriptions)",
