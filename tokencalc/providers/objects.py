@@ -97,7 +97,8 @@ def as_fields(value: object) -> Body:
     fields.update({name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")})
     if not fields:
         raise UsageInvalid(
-            f"usage: expected a parsed body, a usage object or counts by name, found {type(value).__name__}",
+            f"usage: expected a parsed body, a usage object or counts by name, found {type(value).__name__}"
+            f"{_HINTS.get(type(value), '')}",
             path="usage",
             found=None,
         )

@@ -9,8 +9,10 @@ from tokencalc.errors import UsageInvalid
 from tokencalc.providers.failures import failure, failure_note
 from tokencalc.providers.streams import agents, anthropic, bedrock, chat, cohere, google, live, realtime
 from tokencalc.providers.streams.events import read_events
-from tokencalc.providers.streams.merge import Folded, missing, section
+from tokencalc.providers.streams.merge import Folded, finish, missing, section
 from tokencalc.providers.streams.snapshots import INTERACTIONS, RESPONSES
+
+__all__ = ["Folded", "finish", "fold", "is_event"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
