@@ -1,20 +1,14 @@
-"""Recorded bodies of the five providers: every raw number is mapped, or listed by its path.
-
-To tell "mapped" from "forgotten" without trusting the readers' own lists, each
-number is changed alone: the result has to change, or be refused, or the number's
-path has to be among the ignored ones.
-"""
+"""Recorded answers of every provider: each number is mapped or listed, nothing is zero in silence, errors are free."""
 
 from __future__ import annotations
 
-import copy
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tokencalc.errors import UsageInvalid
+from tests.unit.recorded import FOLDERS, RECORDED, changed, forgotten, numbers, payloads
+from tests.unit.streams import COMPLETE
+from tokencalc.errors import UsageInvalid, UsageMissing
 from tokencalc.providers.registry import read_usage
 
 if TYPE_CHECKING:
@@ -22,21 +16,43 @@ if TYPE_CHECKING:
 
     from tokencalc.usage import Usage
 
-RECORDED = Path(__file__).parents[2].parent / "shared" / "recorded"
-FOLDERS = (
-    "openai_chat",
-    "openai_responses",
-    "openai_other",
-    "anthropic",
-    "google",
-    "groq",
-    "mistral",
-    "azure_openai",
-    "google_vertex",
-)
-FEWEST_BODIES = 250
+recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded answers are not beside this checkout")
 
-OWN = [
+ANSWERS = 536
+SESSIONS = 50
+ERRORS = 51
+STREAMS = 41
+NOT_YET = frozenset({"bedrock", "cohere", "openrouter", "other_compat"})
+"""Folders with formats whose readers are still being written; a folder is struck out when all of it is read."""
+SAYS_NOTHING = frozenset({"google_vertex/test_google_model_armor_prompt_template_text_gets_blocked_1"})
+"""A prompt that was blocked before a model saw it: its usage says the traffic and no count."""
+SAYS_ZERO = frozenset({"openai_responses/test_openai_responses_model_retry_0", "openai_responses/test_responses_0"})
+"""Bodies that were stripped of their counts when they were recorded: the provider's own zeros."""
+DO_NOT_ADD_UP = frozenset(
+    {
+        # The last chunk leaves out candidates that an earlier one said.
+        "google/test_native_output_with_builtin_tools_stream_0",
+        # The Live API leaves its thoughts out of the total.
+        "realtime/test_google_ws_test_audio_in_server_vad_turn",
+        "realtime/test_google_ws_test_message_history_seeding",
+        "realtime/test_google_ws_test_text_in_audio_out_turn",
+        "realtime/test_parity_ws_test_history_seeding_parity-google-previous-",
+        "realtime/test_parity_ws_test_text_tool_round_parity-google-previous-",
+    }
+)
+"""Answers whose own total is not the sum of its parts."""
+RESTARTED = frozenset(
+    {
+        "google/test_google_model_file_search_grounding_gemini_3-true_3",
+        "google/test_google_model_stream_0",
+        "google/test_native_output_with_builtin_tools_stream_0",
+    }
+)
+"""Streams of Gemini whose counters go down."""
+SAY_IT_AT_THEIR_END = 12
+"""Of the streams that were sorted out as saying no usage: those that say one, in one of their last two events."""
+
+OWN: list[dict[str, Any]] = [
     {
         "usage": {
             "prompt_tokens": 90,
@@ -77,90 +93,124 @@ OWN = [
 ]
 
 
-def numbers(value: Any, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the path of each number as text, and as the keys that lead to it."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        name = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}"
-        if isinstance(item, int | float) and not isinstance(item, bool):
-            yield name, (key,)
-        for below, keys in numbers(item, name):
-            yield below, (key, *keys)
+@pytest.mark.parametrize("payload", [*OWN, *COMPLETE.values()], ids=["chat body", "message", "gemini body", *COMPLETE])
+def test_every_number_of_our_own_payloads_is_mapped_or_listed(payload: Any) -> None:
+    assert list(numbers(payload))
+    assert forgotten(payload) == []
+    assert read_usage(payload).notes == ()
 
 
-def changed(body: dict[str, Any], root: str, keys: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the body with one number larger by one."""
-    other = {**body, root: copy.deepcopy(body[root])}
-    holder = other[root]
-    for key in keys[:-1]:
-        holder = holder[key]
-    holder[keys[-1]] += 1
-    return other
+def test_a_forgotten_number_would_be_found() -> None:
+    payload = {"usage": {"prompt_tokens": 9, "completion_tokens": 3, "details": {"n": 1}}}
+    assert list(numbers(payload))[-1] == ("usage", "details", "n")
+    assert changed(payload, ("usage", "details", "n"))["usage"]["details"] == {"n": 2}
+    assert forgotten(payload) == []
+    assert forgotten([payload | {"meta": {"billed": 2}}]) == ["0.meta.billed"]
 
 
-def forgotten(body: dict[str, Any]) -> list[str]:
-    """Return the numbers of the usage that neither matter nor are listed."""
-    before = read_usage(body)
-    missing = []
-    for root in ("usage", "usageMetadata", "usage_breakdown"):
-        for path, keys in numbers(body.get(root) or {}, root):
-            if path not in before.ignored and not _matters(changed(body, root, keys), before):
-                missing.append(path)
-    return missing
+def answers(folders: tuple[str, ...] = (*FOLDERS, "realtime")) -> Iterator[tuple[str, Any]]:
+    """Yield every recorded answer and session that says a usage and whose format is read."""
+    for folder in folders:
+        for name, payload in payloads(folder):
+            if name not in SAYS_NOTHING and not (folder in NOT_YET and _is_refused(payload)):
+                yield name, payload
 
 
-def _matters(body: dict[str, Any], before: Usage) -> bool:
+def _is_refused(payload: Any) -> bool:
     try:
-        after = read_usage(body)
+        read_usage(payload)
     except UsageInvalid:
         return True
-    return (after.leaves, after.parts, after.notes) != (before.leaves, before.parts, before.notes)
+    return False
 
 
-def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the recorded bodies that are one JSON object with a usage."""
-    for folder in FOLDERS:
-        for file in sorted((RECORDED / folder).glob("*.json")):
-            text = json.loads(file.read_text(encoding="utf-8"))["response"]["body"]
-            try:
-                body = json.loads(text)
-            except ValueError:
-                continue  # a stream
-            if isinstance(body, dict) and (body.get("usage") or "promptTokenCount" in body.get("usageMetadata", {})):
-                yield f"{folder}/{file.name}", body
+@recorded
+def test_all_recordings_are_walked() -> None:
+    assert sum(1 for folder in FOLDERS for _ in payloads(folder)) == ANSWERS
+    assert sum(1 for _ in payloads("realtime")) == SESSIONS
 
 
-@pytest.mark.parametrize("body", OWN, ids=["chat", "message", "gemini"])
-def test_every_number_of_our_own_bodies_is_mapped_or_listed(body: dict[str, Any]) -> None:
-    read_usage(body)
-    assert forgotten(body) == []
-
-
-def _values(body: dict[str, Any]) -> list[float]:
-    usage = body.get("usage") or body["usageMetadata"]
-    return [value for value in usage.values() if isinstance(value, int | float)]
-
-
-@pytest.mark.parametrize("body", OWN, ids=["chat", "message", "gemini"])
-def test_our_own_bodies_are_read_without_a_note(body: dict[str, Any]) -> None:
-    assert read_usage(body).notes == ()
-
-
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded bodies are not beside this checkout")
-def test_every_number_of_every_recorded_body_is_mapped_or_listed() -> None:
-    missing = {name: found for name, body in bodies() if (found := forgotten(body))}
+@recorded
+@pytest.mark.parametrize("folder", [*FOLDERS, "realtime"])
+def test_every_number_of_every_recorded_answer_is_mapped_or_listed(folder: str) -> None:
+    missing = {name: found for name, payload in answers((folder,)) if (found := forgotten(payload))}
     assert missing == {}
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded bodies are not beside this checkout")
-def test_every_recorded_body_has_a_usage_that_is_not_zero_and_adds_up() -> None:
-    read = {name: read_usage(body) for name, body in bodies()}
-    assert len(read) > FEWEST_BODIES
-    zero = [name for name, usage in read.items() if not usage.input_tokens + usage.output_tokens]
-    assert [name for name in zero if any(_values(dict(bodies())[name]))] == []
-    assert [
-        name for name, usage in read.items() if any("total" in note and " is not " in note for note in usage.notes)
-    ] == []
-    assert [
-        name for name, usage in read.items() if any("is not known to this reader" in note for note in usage.notes)
-    ] == []
+@recorded
+@pytest.mark.parametrize("folder", sorted(NOT_YET))
+def test_a_folder_that_is_read_to_its_end_is_struck_out(folder: str) -> None:
+    assert any(_is_refused(payload) for _, payload in payloads(folder))
+
+
+@recorded
+def test_a_prompt_that_no_model_saw_says_no_usage() -> None:
+    found = [payload for name, payload in payloads("google_vertex") if name in SAYS_NOTHING]
+    assert len(found) == 1
+    with pytest.raises(UsageMissing, match="nothing to price"):
+        read_usage(found[0])
+
+
+def _read() -> dict[str, Usage]:
+    return {name: read_usage(payload) for name, payload in answers()}
+
+
+@recorded
+def test_no_recorded_answer_is_zero_in_silence() -> None:
+    read = _read()
+    assert {name for name, usage in read.items() if not usage.leaves} == SAYS_ZERO
+    assert {name for name, usage in read.items() if usage.is_interrupted} == {
+        "openrouter/test_openrouter_stream_error_0"
+    } & read.keys()
+
+
+@recorded
+def test_recorded_totals_add_up_and_no_number_is_unknown() -> None:
+    read = _read()
+    assert {name for name, usage in read.items() if _has(usage, " is not prompt + candidates")} == DO_NOT_ADD_UP
+    assert {name for name, usage in read.items() if _has(usage, "counters were restarted")} == RESTARTED
+    others = {name: usage for name, usage in read.items() if name.partition("/")[0] not in {*NOT_YET, "deepseek"}}
+    assert [name for name, usage in others.items() if _has(usage, "is not known to this reader")] == []
+
+
+def _has(usage: Usage, words: str) -> bool:
+    return any(words in note for note in usage.notes)
+
+
+@recorded
+def test_recorded_errors_cost_nothing_and_say_so() -> None:
+    read = [read_usage(payload) for _, payload in payloads("errors")]
+    assert len(read) == ERRORS
+    assert all(usage.leaves == () and _has(usage, "nothing was used") for usage in read)
+
+
+@recorded
+def test_recorded_streams_without_usage_say_so() -> None:
+    silent, said = 0, []
+    for _, payload in payloads("streams_without_usage"):
+        try:
+            said.append((read_usage(payload), payload))
+        except UsageMissing:
+            silent += 1
+    assert (silent, len(said)) == (STREAMS - SAY_IT_AT_THEIR_END, SAY_IT_AT_THEIR_END)
+    # These say one after all: reading it is right, and refusing it would lose it.
+    assert all(list(numbers(payload[-2:])) and not usage.is_interrupted for usage, payload in said)
+
+
+@recorded
+@pytest.mark.parametrize("folder", [*FOLDERS, "realtime"])
+def test_a_recorded_stream_that_is_cut_never_looks_whole_with_other_figures(folder: str) -> None:
+    for name, payload in answers((folder,)):
+        if isinstance(payload, list):
+            whole = read_usage(payload)
+            for kept in sorted({len(payload) // 2, len(payload) - 2, len(payload) - 1} - {-1}):
+                assert _is_honest(payload[:kept], whole), (name, kept)
+
+
+def _is_honest(events: list[Any], whole: Usage) -> bool:
+    try:
+        cut = read_usage(events)
+    except UsageMissing:
+        return True
+    # A session or an agent that stops between two calls is a shorter one.
+    return cut.is_interrupted or cut.leaves == whole.leaves or len(cut.calls) < len(whole.calls)

@@ -42,7 +42,7 @@ def read(usage: Body, body: Body) -> Usage:
             whole.leaves,
             model=whole.model,
             service_tier=whole.service_tier,
-            ignored=whole.ignored,
+            ignored=(*whole.ignored, *survey(breakdown, _restated, at="usage_breakdown").ignored),
             notes=(*whole.notes, note),
         )
     restated = tuple(survey(usage, _restated).ignored)

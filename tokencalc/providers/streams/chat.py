@@ -68,6 +68,8 @@ class _Call:
             if isinstance(own.get("usage_breakdown"), Mapping):
                 self.body["usage_breakdown"] = own["usage_breakdown"]
         found = [section(own, "usage"), *(section(choice, "usage") for choice in choices), section(event, "usage")]
+        if found[0] and found[-1] and found[0] != found[-1]:
+            self.notes["x_groq.usage and usage of one chunk are not the same; the latter was taken"] = None
         for usage in found:
             self._add(usage)
         self.is_summed_up = bool(self.is_summed_up or (found[-1] and not choices))
