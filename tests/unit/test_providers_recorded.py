@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.recorded import FOLDERS, RECORDED, changed, forgotten, numbers, payloads
 from tests.unit.streams import COMPLETE
-from tokencalc.errors import UsageInvalid, UsageMissing
+from tokencalc.errors import UsageMissing
 from tokencalc.providers.registry import read_usage
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ ANSWERS = 536
 SESSIONS = 50
 ERRORS = 51
 STREAMS = 41
-NOT_YET = frozenset({"bedrock", "cohere", "openrouter", "other_compat"})
-"""Folders with formats whose readers are still being written; a folder is struck out when all of it is read."""
 SAYS_NOTHING = frozenset({"google_vertex/test_google_model_armor_prompt_template_text_gets_blocked_1"})
 """A prompt that was blocked before a model saw it: its usage says the traffic and no count."""
 SAYS_ZERO = frozenset({"openai_responses/test_openai_responses_model_retry_0", "openai_responses/test_responses_0"})
@@ -109,19 +107,11 @@ def test_a_forgotten_number_would_be_found() -> None:
 
 
 def answers(folders: tuple[str, ...] = (*FOLDERS, "realtime")) -> Iterator[tuple[str, Any]]:
-    """Yield every recorded answer and session that says a usage and whose format is read."""
+    """Yield every recorded answer and session that says a usage."""
     for folder in folders:
         for name, payload in payloads(folder):
-            if name not in SAYS_NOTHING and not (folder in NOT_YET and _is_refused(payload)):
+            if name not in SAYS_NOTHING:
                 yield name, payload
-
-
-def _is_refused(payload: Any) -> bool:
-    try:
-        read_usage(payload)
-    except UsageInvalid:
-        return True
-    return False
 
 
 @recorded
@@ -135,12 +125,6 @@ def test_all_recordings_are_walked() -> None:
 def test_every_number_of_every_recorded_answer_is_mapped_or_listed(folder: str) -> None:
     missing = {name: found for name, payload in answers((folder,)) if (found := forgotten(payload))}
     assert missing == {}
-
-
-@recorded
-@pytest.mark.parametrize("folder", sorted(NOT_YET))
-def test_a_folder_that_is_read_to_its_end_is_struck_out(folder: str) -> None:
-    assert any(_is_refused(payload) for _, payload in payloads(folder))
 
 
 @recorded
@@ -161,7 +145,7 @@ def test_no_recorded_answer_is_zero_in_silence() -> None:
     assert {name for name, usage in read.items() if not usage.leaves} == SAYS_ZERO
     assert {name for name, usage in read.items() if usage.is_interrupted} == {
         "openrouter/test_openrouter_stream_error_0"
-    } & read.keys()
+    }
 
 
 @recorded
@@ -169,8 +153,7 @@ def test_recorded_totals_add_up_and_no_number_is_unknown() -> None:
     read = _read()
     assert {name for name, usage in read.items() if _has(usage, " is not prompt + candidates")} == DO_NOT_ADD_UP
     assert {name for name, usage in read.items() if _has(usage, "counters were restarted")} == RESTARTED
-    others = {name: usage for name, usage in read.items() if name.partition("/")[0] not in {*NOT_YET, "deepseek"}}
-    assert [name for name, usage in others.items() if _has(usage, "is not known to this reader")] == []
+    assert [name for name, usage in read.items() if _has(usage, "is not known to this reader")] == []
 
 
 def _has(usage: Usage, words: str) -> bool:

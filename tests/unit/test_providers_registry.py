@@ -178,23 +178,38 @@ def test_objects_are_read_by_duck_typing(usage: object) -> None:
 
 
 def test_the_content_of_a_response_object_is_never_touched() -> None:
+    class Content:
+        """Content, of which only the kind and what was searched may be looked at."""
+
+        type = "message"
+        action = message = None
+        grounding_metadata = SimpleNamespace(web_search_queries=["a", "b"])
+
+        def __getattr__(self, name: str) -> object:
+            """Fail when anything else is looked at."""
+            raise AssertionError(f"content was touched: {name}")
+
     class Response:
         """A response whose content must not be read."""
 
         model_version = "gemini-2.5-flash"
         usage_metadata = Dumped(prompt_token_count=3, total_token_count=3)
 
-        @property
-        def candidates(self) -> object:
-            """Fail when looked at."""
-            raise AssertionError("content was touched")
+        candidates = (Content(),)
+        content = output = choices = [Content()]
 
         def model_dump(self) -> object:
             """Fail when the whole is dumped."""
             raise AssertionError("content was touched")
 
-    assert leaves(Response()) == {"input": 3}
+    assert leaves(Response()) == {"input": 3, "web_search": 1}
     assert read_usage(Response()).model == "gemini-2.5-flash"
+
+
+def test_searches_of_a_response_object_are_counted_by_their_kind() -> None:
+    output = [SimpleNamespace(type="web_search_call", action=SimpleNamespace(type="search"), secret="x")]
+    response = SimpleNamespace(usage=SimpleNamespace(**BARE), output=output)
+    assert leaves(response) == {"input": 10, "output": 5, "web_search": 1}
 
 
 @pytest.mark.parametrize(

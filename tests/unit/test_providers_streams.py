@@ -315,7 +315,7 @@ def folded(events: Sequence[object]) -> Any:
             ],
         ),
         (
-            {"completionReason": "FINISH", "inputTextTokenCount": 28, "results": [{"tokenCount": 188}]},
+            {"completionReason": "FINISH", "inputTextTokenCount": 28, "totalOutputTextTokenCount": 188},
             [
                 {"outputText": "a", "index": 0, "inputTextTokenCount": 28},
                 {"outputText": "b", "index": 0, "totalOutputTextTokenCount": 188, "completionReason": "FINISH"},
@@ -329,16 +329,10 @@ def folded(events: Sequence[object]) -> Any:
             ],
         ),
         (
-            {"usage": {"inputTokens": 5, "outputTokens": 9, "cacheReadInputTokens": 2}},
+            {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 5, "outputTokenCount": 9}},
             [
                 {"outputs": [{"text": "a"}], "generation": "a"},
-                {
-                    "amazon-bedrock-invocationMetrics": {
-                        "inputTokenCount": 5,
-                        "outputTokenCount": 9,
-                        "cacheReadInputTokenCount": 2,
-                    }
-                },
+                {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 5, "outputTokenCount": 9}},
             ],
         ),
     ],

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 Shape: TypeAlias = 'Literal["value", "fields"] | dict[str, Shape] | list[Shape]'
 """What to pick from an object: see `pick`."""
 
+GROUNDING: Shape = {
+    **dict.fromkeys(("web_search_queries", "image_search_queries", "retrieval_queries"), "value"),
+    "grounding_chunks": [{"maps": {}}],
+}
+"""What says how often Google searched for an answer."""
+BILLED: dict[str, Shape] = {
+    "output": [{"type": "value", "action": {"type": "value"}}],
+    "candidates": [{"grounding_metadata": GROUNDING}],
+    "choices": [{"message": {"executed_tools": [{"type": "value"}]}}],
+    "container": {"id": "value"},
+    "content": [{"type": "value"}],
+}
+"""What else is billed, as far as an answer's content shows it: kinds and counts, never a text of a message."""
+
 _USAGE_NAMES = ("usage", "usage_metadata", "usageMetadata")
 _FACT_NAMES = (
     "model", "model_version", "modelVersion", "service_tier", "object", "type",
@@ -47,6 +61,10 @@ def as_body(payload: object) -> Body:
         value = getattr(payload, name, None)
         if value is not None:
             body[name] = value if isinstance(value, str | Mapping) else as_fields(value)
+    for name, shape in BILLED.items():
+        found = pick(getattr(payload, name, None), shape)
+        if found:
+            body[name] = found
     return body
 
 
@@ -71,14 +89,15 @@ def pick(value: object, shape: Shape) -> Any:
         return value if _is_plain(value) else as_fields(value)
     if isinstance(shape, list):
         items = value if isinstance(value, list | tuple) else ()
-        return [pick(item, shape[0]) for item in items]
+        return [picked for item in items if (picked := pick(item, shape[0])) is not None]
     if isinstance(value, str | bytes | int | float | list | tuple):
-        return value if isinstance(value, str) else None
+        return None
     picked = {}
     for name, below in shape.items():
         item = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-        if item is not None:
-            picked[name] = pick(item, below)
+        found = None if item is None else pick(item, below)
+        if found is not None:
+            picked[name] = found
     return picked
 
 

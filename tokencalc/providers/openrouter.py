@@ -39,13 +39,14 @@ def read(usage: Body, body: Body) -> Usage:
     """Read an OpenRouter usage, with its ``cost`` as ``billed_usd``."""
     names = RESPONSES if "input_tokens" in usage or "output_tokens" in usage else CHAT
     usage, stored, notes = _without_stored(usage, names)
+    usage, over_notes = _within_output(usage, names)
     tokens = _READERS[names].read(usage, _ordinary_tier(body))
     searches, tool_notes = _tools(usage)
     cost = usage.get("cost")
     return with_more(
         tokens,
         leaves=[*stored, (Meter.WEB_SEARCH, searches)],
-        notes=(*notes, *tool_notes, *_own_key_notes(usage)),
+        notes=(*notes, *over_notes, *tool_notes, *_own_key_notes(usage)),
         billed_usd=None if isinstance(cost, Mapping) else payload_decimal(usage, "cost", at="usage"),
     )
 
@@ -72,6 +73,19 @@ def _without_stored(usage: Body, names: Names) -> tuple[Body, list[tuple[Meter, 
     note = f"{at}: {both} of {written} written tokens were read in the same call; what is beside that is their storage"
     lessened = {**usage, names.inside: {**inside, "cache_write_tokens": written - both}}
     return lessened, [(Meter.CACHE_STORAGE_TOKEN_HOUR, hours)], (note,)
+
+
+def _within_output(usage: Body, names: Names) -> tuple[Body, tuple[str, ...]]:
+    """Take the output for all there is where more reasoning is said: upstreams that break off count the two apart."""
+    outside = payload_section(usage, names.outside, at="usage")
+    reasoning = payload_int(outside, "reasoning_tokens", at=f"usage.{names.outside}")
+    total = payload_int(usage, names.total_out, at="usage")
+    if reasoning is None or total is None or reasoning <= total:
+        return usage, ()
+    note = (
+        f"usage.{names.outside}.reasoning_tokens ({reasoning}) exceed {names.total_out} ({total}), which were counted"
+    )
+    return {**usage, names.outside: {**outside, "reasoning_tokens": total}}, (note,)
 
 
 def _tools(usage: Body) -> tuple[int, tuple[str, ...]]:

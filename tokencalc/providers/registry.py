@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 _SHOWN_KEYS = 8
 
+
 def _read_spoken(usage: Body, body: Body) -> Usage:
     """Read a usage of OpenAI's spoken formats; xAI's looks the same and is billed by the second."""
     return voice.read_voice(usage, body) or openai.read_transcription(usage, body)

@@ -1,10 +1,10 @@
-"""Usages that are billed by the second: xAI's voice, and transcriptions of a session."""
+"""xAI's voice: tokens that are told, and the seconds that are billed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokencalc.providers.payload import payload_decimal, payload_section, payload_text
+from tokencalc.providers.payload import payload_decimal, payload_text
 from tokencalc.providers.survey import Counters, survey
 from tokencalc.usage import Meter, Usage
 
@@ -29,9 +29,8 @@ _COUNTERS = Counters(
 _NOTE = f"voice is billed by usage.{BILLED}: its tokens are listed as ignored, not counted"
 
 
-def read_voice(body: Body) -> Usage | None:
+def read_voice(usage: Body, body: Body) -> Usage | None:
     """Read a usage that says the seconds it is billed by; None where it does not."""
-    usage = payload_section(body, "usage", at="body")
     seconds = payload_decimal(usage, BILLED, at="usage")
     if seconds is None:
         return None
@@ -42,21 +41,3 @@ def read_voice(body: Body) -> Usage | None:
         ignored=tuple(found.ignored),
         notes=(_NOTE, *found.notes),
     )
-
-
-def read_duration(body: Body) -> Usage | None:
-    """Read a transcription's usage that is the seconds it heard; None where it counts tokens."""
-    usage = payload_section(body, "usage", at="body")
-    seconds = payload_decimal(usage, "seconds", at="usage")
-    if seconds is None:
-        return None
-    found = survey(usage, _DURATION)
-    return Usage.from_leaves(
-        ((Meter.INPUT_AUDIO_SECOND, seconds),),
-        model=payload_text(body, "model"),
-        ignored=tuple(found.ignored),
-        notes=tuple(found.notes),
-    )
-
-
-_DURATION = Counters(frozenset({"usage.seconds"}), frozenset())

@@ -38,6 +38,7 @@ class _Call:
         """Start with nothing said."""
         self.body: dict[str, Any] = {"type": "message"}
         self.usage: dict[str, Any] = {}
+        self.blocks: list[Body] = []
         self.notes: list[str] = []
         self.is_over = False
 
@@ -48,7 +49,12 @@ class _Call:
             message = section(event, "message")
             self.body = facts(self.body, message, without=("usage", "content"))
             self.usage = merge({}, section(message, "usage"))
+        elif kind == "content_block_start":
+            self.blocks.append({"type": section(event, "content_block").get("type")})
         elif kind == "message_delta":
+            container = section(event, "delta", "container") or section(self.body, "container")
+            if container:  # code ran in it: which blocks did is of interest
+                self.body |= {"container": container, "content": self.blocks}
             self._replace(section(event, "usage"))
         self.is_over = self.is_over or kind == "message_stop"
 

@@ -35,14 +35,7 @@ _CONTENT = frozenset(
 _TITAN_IN, _TITAN_OUT = "inputTextTokenCount", "totalOutputTextTokenCount"
 _LLAMA_IN, _LLAMA_OUT = "prompt_token_count", "generation_token_count"
 _MARKS = _CONTENT - {"index", "outputs"} | {"metadata", METRICS, _TITAN_IN, _TITAN_OUT}
-_APART = _CONTENT | {"metadata", METRICS, _TITAN_OUT, "usage"}
-# Metrics say for every model what Converse says, by other names.
-_CONVERSE_NAMES = {
-    "inputTokenCount": "inputTokens",
-    "outputTokenCount": "outputTokens",
-    "cacheReadInputTokenCount": "cacheReadInputTokens",
-    "cacheWriteInputTokenCount": "cacheWriteInputTokens",
-}
+_APART = _CONTENT | {"metadata", METRICS, "usage"}
 _END = "its metadata"
 
 
@@ -63,15 +56,13 @@ def fold(events: Sequence[Body]) -> Folded:
         body = facts(facts(body, event, without=_APART), metadata, without=("usage",))
         usage = merge(usage, section(metadata, "usage"))
         metrics = merge(metrics, section(event, METRICS))
-        if event.get(_TITAN_OUT) is not None:
-            body["results"] = [{"tokenCount": event[_TITAN_OUT]}]
         is_over = is_over or bool(usage or metrics or event.get(_TITAN_OUT) is not None or event.get("stop_reason"))
         error = broke_off(event) if error is None else error
-    counts = {_TITAN_IN, "results", _LLAMA_IN, _LLAMA_OUT} & body.keys()
+    counts = {_TITAN_IN, _TITAN_OUT, _LLAMA_IN, _LLAMA_OUT} & body.keys()
     if usage:
         body["usage"] = usage
     elif metrics and not counts:
-        body["usage"] = {_CONVERSE_NAMES.get(name, name): value for name, value in metrics.items()}
+        body[METRICS] = metrics
     elif not counts:
         raise missing(f"the stream ended before {_END}, and says no usage")
     restated = metrics if usage or counts else {}

@@ -14,7 +14,7 @@ from tokencalc.providers.failures import broke_off, shown
 from tokencalc.providers.streams.merge import Folded, cut_note, facts, fell, merge, missing, section, sections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tokencalc.providers.payload import Body
 
@@ -35,6 +35,7 @@ class _Call:
         """Start with nothing said."""
         self.body: dict[str, Any] = {}
         self.usage: dict[str, Any] = {}
+        self.tools: dict[str, Body] = {}
         self.notes: dict[str, None] = {}
         self.open: set[object] = set()
         self.finished: set[object] = set()
@@ -62,6 +63,8 @@ class _Call:
                 self.open.discard(index)
             elif index not in self.finished:
                 self.open.add(index)
+        for choice in choices:
+            self._run(sections(section(choice, "delta"), "executed_tools"))
         own = section(event, "x_groq")
         if own:
             self.body["x_groq"] = {name: value for name, value in own.items() if name != "usage"}
@@ -75,6 +78,12 @@ class _Call:
         self.is_summed_up = bool(self.is_summed_up or (found[-1] and not choices))
         errors = (broke_off({**item, "choices": None}) for item in (event, *choices))
         self.error = next((error for error in errors if error is not None), self.error)
+
+    def _run(self, tools: Iterable[Body]) -> None:
+        """Keep the kinds of the tools that Groq ran: each is told when it starts, and again when it ends."""
+        for tool in tools:
+            self.tools[repr(tool.get("index"))[:20]] = {"type": tool.get("type")}
+            self.body["choices"] = [{"message": {"executed_tools": list(self.tools.values())}}]
 
     def _add(self, usage: Body) -> None:
         for name, before, now in fell(self.usage, usage):

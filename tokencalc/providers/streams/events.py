@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tokencalc.errors import UsageInvalid
-from tokencalc.providers.objects import Shape, pick
+from tokencalc.providers.objects import BILLED, GROUNDING, Shape, pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,21 +31,36 @@ _ANSWER: Shape = {
     "tool_usage": "fields",
     "meta": "fields",
     "error": "fields",
-    "output": [{"type": "value", "action": {"type": "value"}}],
+    "output": BILLED["output"],
 }
-_TURN: Shape = {"turn_complete": "value", "turnComplete": "value"}
+_TURN: Shape = {"turn_complete": "value", "turnComplete": "value", "grounding_metadata": GROUNDING}
 _CHUNK: dict[str, Shape] = {
     **dict.fromkeys(
         ("type", "event_type", "object", "id", "model", "model_version", "modelVersion", "service_tier", "code"),
         "value",
     ),
     **dict.fromkeys(("usage", "usage_metadata", "usageMetadata", "x_groq", "usage_breakdown", "error"), "fields"),
-    "choices": [{"index": "value", "finish_reason": "value", "error": "fields", "usage": "fields"}],
-    "candidates": [{"finish_reason": "value", "finishReason": "value"}],
+    "choices": [
+        {
+            "index": "value",
+            "finish_reason": "value",
+            "error": "fields",
+            "usage": "fields",
+            "delta": {"executed_tools": [{"index": "value", "type": "value"}]},
+        }
+    ],
+    "candidates": [{"finish_reason": "value", "finishReason": "value", "grounding_metadata": GROUNDING}],
     "prompt_feedback": {"block_reason": "value"},
     "promptFeedback": {"blockReason": "value"},
-    "message": {"type": "value", "model": "value", "usage": "fields"},
-    "delta": {"usage": "fields", "finish_reason": "value", "stop_reason": "value", "error": "fields"},
+    "message": {"type": "value", "model": "value", "usage": "fields", "container": {"id": "value"}},
+    "delta": {
+        "usage": "fields",
+        "finish_reason": "value",
+        "stop_reason": "value",
+        "error": "fields",
+        "container": {"id": "value"},
+    },
+    "content_block": {"type": "value"},
     "response": _ANSWER,
     "interaction": _ANSWER,
     "session": _SESSION,

@@ -8,10 +8,11 @@ from tokencalc.providers.failures import broke_off
 from tokencalc.providers.streams.merge import Folded, cut_note, facts, fell, merge, missing, section, sections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tokencalc.providers.payload import Body
 
+_GROUNDING = "groundingMetadata"
 NAMES = ("usageMetadata", "usage_metadata")
 _ANSWERS = frozenset({"candidates", "promptFeedback", "prompt_feedback"})
 _APART = frozenset({*NAMES, *_ANSWERS, "error"})
@@ -45,6 +46,26 @@ def add_figures(older: Body, newer: Body) -> dict[str, Any]:
     return merge({key: value for key, value in older.items() if key not in stale}, newer)
 
 
+def add_searches(older: list[Body], candidates: Iterable[Body]) -> list[Body]:
+    """Return what is known of searches, one candidate for all: what a later chunk repeats was searched once."""
+    known: dict[str, list[Any]] = dict(section(older[0], _GROUNDING)) if older else {}
+    for metadata in (section(item, name) for item in candidates for name in (_GROUNDING, "grounding_metadata")):
+        for key, values in metadata.items():
+            if isinstance(values, list):
+                known[key] = _joined(known.get(key, []), values)
+    return [{_GROUNDING: known}] if known else older
+
+
+def _joined(older: list[Any], newer: list[Any]) -> list[Any]:
+    repeated, joined = list(older), list(older)
+    for value in newer:
+        if value in repeated:
+            repeated.remove(value)
+        else:
+            joined.append(value)
+    return joined
+
+
 def fold(events: Sequence[Body]) -> Folded:
     """Return the body of the answer; a note says where its counters were restarted.
 
@@ -55,8 +76,10 @@ def fold(events: Sequence[Body]) -> Folded:
     notes: dict[str, None] = {}
     error: str | None = None
     is_over = False
+    searches: list[Body] = []
     for event in events:
         body = facts(body, event, without=_APART)
+        searches = add_searches(searches, sections(event, "candidates"))
         for name in NAMES:
             said = section(event, name)
             if said:
@@ -68,7 +91,8 @@ def fold(events: Sequence[Body]) -> Folded:
         raise missing(f"the stream {'' if is_over else 'ended before its finishReason, and '}says no usage")
     if error is not None or not is_over:
         notes[cut_note("its finishReason", error)] = None
-    return Folded(({**body, **usages},), notes=tuple(notes), is_interrupted=error is not None or not is_over)
+    body |= usages | ({"candidates": searches} if searches else {})
+    return Folded((body,), notes=tuple(notes), is_interrupted=error is not None or not is_over)
 
 
 def _has_figures(usage: Body) -> bool:

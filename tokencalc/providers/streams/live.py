@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.providers.streams.google import NAMES, add_figures
+from tokencalc.providers.streams.google import NAMES, add_figures, add_searches
 from tokencalc.providers.streams.merge import Folded, facts, missing, section
 
 if TYPE_CHECKING:
@@ -38,20 +38,24 @@ def fold(events: Sequence[Body]) -> Folded:
     for event in events:
         shared = facts(shared, event, without=_APART)
         is_open = is_open or not _CONTENT.isdisjoint(event)
+        current["candidates"] = add_searches(current.get("candidates", []), [_content(event)])
         for name in NAMES:
             usage = section(event, name)
             if usage:
                 current[name] = add_figures(current.get(name, {}), usage)
-        if _is_end(event):
-            turns += [current] if current else []
+        if _content(event).get("turnComplete") or _content(event).get("turn_complete"):
+            turns += _said(current)
             current, is_open = {}, False
-    turns += [current] if current else []
+    turns += _said(current)
     if not turns:
         raise missing("the session has no usageMetadata")
     notes = ("the session ended before turnComplete: the figures are those that had been said until then",)
     return Folded(tuple({**shared, **turn} for turn in turns), notes=notes if is_open else (), is_interrupted=is_open)
 
 
-def _is_end(event: Body) -> bool:
-    content = section(event, "serverContent") or section(event, "server_content")
-    return bool(content.get("turnComplete") or content.get("turn_complete"))
+def _content(event: Body) -> Body:
+    return section(event, "serverContent") or section(event, "server_content")
+
+
+def _said(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    return [turn] if any(turn.get(name) for name in NAMES) else []

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.providers.failures import failure, shown
 from tokencalc.providers.streams.merge import UNSTATED, Folded, facts, missing, section, text
-from tokencalc.providers.voice import read_duration, read_voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokencalc.providers.payload import Body
-    from tokencalc.usage import Usage
 
 _PREFIXES = ("session.", "conversation.", "input_audio_buffer.", "output_audio_buffer.", "rate_limits.")
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
@@ -92,9 +90,8 @@ def fold(events: Sequence[Body]) -> Folded:
     return Folded(calls, notes=tuple(notes), is_interrupted=bool(session.open))
 
 
-def _call(body: Body, *, is_alone: bool) -> Body | Usage:
+def _call(body: Body, *, is_alone: bool) -> Body:
     """Return a call ready to be read; a transcription in a session must not go at the session's own rates."""
     if text(body, "type") != _TRANSCRIBED:
-        return read_voice(body) or body
-    named = {**body, "model": body["model"] or (None if is_alone else UNSTATED)}
-    return read_duration(named) or named
+        return body
+    return {**body, "model": body["model"] or (None if is_alone else UNSTATED)}
