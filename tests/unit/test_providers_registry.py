@@ -196,7 +196,7 @@ def test_the_content_of_a_response_object_is_never_touched() -> None:
         usage_metadata = Dumped(prompt_token_count=3, total_token_count=3)
 
         candidates = (Content(),)
-        content = output = choices = [Content()]
+        content = output = choices = (Content(),)
 
         def model_dump(self) -> object:
             """Fail when the whole is dumped."""
@@ -207,7 +207,7 @@ def test_the_content_of_a_response_object_is_never_touched() -> None:
 
 
 def test_searches_of_a_response_object_are_counted_by_their_kind() -> None:
-    output = [SimpleNamespace(type="web_search_call", action=SimpleNamespace(type="search"), secret="x")]
+    output = [SimpleNamespace(type="web_search_call", action=SimpleNamespace(type="search"))]
     response = SimpleNamespace(usage=SimpleNamespace(**BARE), output=output)
     assert leaves(response) == {"input": 10, "output": 5, "web_search": 1}
 
