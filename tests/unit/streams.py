@@ -152,7 +152,70 @@ LIVE: list[Event] = [
         },
     },
 ]
-COMPLETE: dict[str, list[Event]] = {
+COHERE: list[Event] = [
+    {"type": "message-start", "id": "x", "delta": {"message": {"role": "assistant"}}},
+    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "hello"}}}},
+    {
+        "type": "message-end",
+        "id": "x",
+        "delta": {
+            "finish_reason": "COMPLETE",
+            "usage": {
+                "billed_units": {"input_tokens": 12, "output_tokens": 40},
+                "tokens": {"input_tokens": 212, "output_tokens": 40},
+                "cached_tokens": 208,
+            },
+        },
+    },
+]
+COHERE_V1: list[Event] = [
+    {"event_type": "stream-start", "is_finished": False, "generation_id": "x"},
+    {"event_type": "text-generation", "is_finished": False, "text": "hello"},
+    {
+        "event_type": "stream-end",
+        "is_finished": True,
+        "response": {
+            "response_id": "x",
+            "text": "hello",
+            "meta": {"billed_units": {"input_tokens": 7, "output_tokens": 40}, "tokens": {"input_tokens": 69}},
+        },
+    },
+]
+CONVERSE: list[Event] = [
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "hello"}}},
+    {"messageStop": {"stopReason": "end_turn"}},
+    {
+        "metadata": {
+            "usage": {"inputTokens": 70, "cacheReadInputTokens": 30, "outputTokens": 40, "totalTokens": 140},
+            "metrics": {"latencyMs": 5},
+        }
+    },
+]
+TITAN: list[Event] = [
+    {"outputText": "hel", "index": 0, "inputTextTokenCount": 28},
+    {"outputText": "lo", "index": 0, "totalOutputTextTokenCount": 40, "completionReason": "FINISH"},
+]
+
+
+def step(kind: str, place: str, **fields: Any) -> Event:
+    """Make a trace of a Bedrock agent."""
+    return {"trace": {"agentId": "A", "trace": {kind: {name: {"traceId": place, **f} for name, f in fields.items()}}}}
+
+
+def answered(tokens_in: int, tokens_out: int) -> Event:
+    """Make what a trace says of a model's answer."""
+    return {"metadata": {"usage": {"inputTokens": tokens_in, "outputTokens": tokens_out}}}
+
+
+AGENT: list[Event] = [
+    step("preProcessingTrace", "t0", modelInvocationInput={"foundationModel": "small"}),
+    step("preProcessingTrace", "t0", modelInvocationOutput=answered(9, 2)),
+    step("orchestrationTrace", "t1", modelInvocationInput={"foundationModel": "large"}),
+    step("orchestrationTrace", "t1", modelInvocationOutput=answered(90, 20)),
+    {"chunk": {"bytes": b"hello"}},
+]
+OBJECTS: dict[str, list[Event]] = {
     "chat": CHAT,
     "groq": GROQ,
     "responses": RESPONSES,
@@ -161,8 +224,12 @@ COMPLETE: dict[str, list[Event]] = {
     "interaction": INTERACTION,
     "session": SESSION,
     "live": LIVE,
+    "cohere": COHERE,
+    "cohere v1": COHERE_V1,
 }
-"""Whole streams, by their way of streaming."""
+"""Whole streams that SDKs hand out as objects, by their way of streaming."""
+COMPLETE: dict[str, list[Event]] = {**OBJECTS, "converse": CONVERSE, "titan": TITAN, "agent": AGENT}
+"""Whole streams, by their way of streaming; boto3 hands out dictionaries."""
 
 
 def as_object(value: Any) -> Any:

@@ -44,6 +44,19 @@ def test_an_error_has_an_empty_usage_and_says_its_kind(expected: str, body: dict
     [
         {"error": {"code": 502}, "choices": [{"message": {"content": "half an ans"}}]},
         {"error": {"code": "server_error"}, "output": [{"type": "message"}]},
+        {"candidates": [{}]},
+    ],
+)
+def test_an_answer_without_usage_is_not_free_with_an_error_beside_it_or_without(body: dict[str, Any]) -> None:
+    with pytest.raises(UsageMissing, match="this body has an answer and says no usage"):
+        read_usage(body)
+    with pytest.raises(UsageMissing, match="usage: null in this body"):
+        read_usage({**body, "usage": None})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         {"error": {"code": 1}, "eval_tokens": 5},
         {"error": 5},
         {"error": {}},
@@ -51,7 +64,7 @@ def test_an_error_has_an_empty_usage_and_says_its_kind(expected: str, body: dict
         {"message": "hello", "role": "assistant"},
     ],
 )
-def test_what_holds_an_answer_or_says_no_error_is_not_free(body: dict[str, Any]) -> None:
+def test_what_only_looks_like_an_error_is_not_free(body: dict[str, Any]) -> None:
     with pytest.raises(UsageInvalid, match="cannot tell the format"):
         read_usage(body)
     with pytest.raises(UsageMissing, match="usage: null in this body"):

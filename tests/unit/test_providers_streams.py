@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.streams import (
+    AGENT,
     CHAT,
     CHAT_USAGE,
     COMPLETE,
@@ -15,6 +16,7 @@ from tests.unit.streams import (
     INTERACTION,
     MESSAGE_START,
     MESSAGES,
+    OBJECTS,
     RESPONSES,
     TEXT_DELTA,
     as_object,
@@ -62,7 +64,7 @@ def test_a_whole_stream_reads_as_the_unstreamed_answer(expected: dict[str, int],
     assert (usage.is_interrupted, usage.notes, usage.parts) == (False, (), ())
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", OBJECTS)
 def test_a_stream_is_read_from_a_tuple_and_from_sdk_objects_alike(name: str) -> None:
     expected = read_usage(COMPLETE[name])
     assert read_usage(tuple(COMPLETE[name])) == expected
@@ -364,34 +366,17 @@ def test_metrics_of_an_invocation_beside_a_usage_are_listed_as_said_again() -> N
     )
 
 
-def step(kind: str, place: str, **fields: Any) -> Event:
-    """Make a trace of a Bedrock agent."""
-    return {"trace": {"agentId": "A", "trace": {kind: {name: {"traceId": place, **f} for name, f in fields.items()}}}}
-
-
-def answered(tokens_in: int, tokens_out: int) -> Event:
-    """Make what a trace says of a model's answer."""
-    return {"metadata": {"usage": {"inputTokens": tokens_in, "outputTokens": tokens_out}}}
-
-
 def test_each_model_call_in_an_agents_trace_is_a_part() -> None:
-    events = [
-        step("preProcessingTrace", "t0", modelInvocationInput={"foundationModel": "small"}),
-        step("preProcessingTrace", "t0", modelInvocationOutput=answered(9, 2)),
-        step("orchestrationTrace", "t1", modelInvocationInput={"foundationModel": "large"}),
-        step("orchestrationTrace", "t1", modelInvocationOutput=answered(90, 20)),
-        {"chunk": {"bytes": b"hello"}},
-    ]
-    usage = read_usage(events)
+    usage = read_usage(AGENT)
     assert [(part.model, part.input_tokens, part.output_tokens) for part in usage.parts] == [
         ("small", 9, 2),
         ("large", 90, 20),
     ]
     assert not usage.is_interrupted
-    cut = read_usage(events[:3])
+    cut = read_usage(AGENT[:3])
     assert (cut.is_interrupted, cut.input_tokens) == (True, 9)
     assert "1 model calls of the agent were begun" in cut.notes[0]
-    assert read_usage(events[1:2]).model == "model-not-said"
+    assert read_usage(AGENT[1:2]).model == "model-not-said"
 
 
 @pytest.mark.parametrize(
@@ -432,3 +417,33 @@ def test_the_content_of_an_event_object_is_never_touched() -> None:
     piece.delta = Delta()
     assert read_usage([start, piece, *rest]) == read_usage(MESSAGES)
     assert read_usage(GROQ).reasoning_tokens == 8
+
+
+def grounded(*queries: str, finish: str | None = None) -> Event:
+    """Make a chunk of Gemini's that tells what was searched."""
+    event = gemini(9, 5, finish=finish) | {"modelVersion": "gemini-3-flash"}
+    event["candidates"][0]["groundingMetadata"] = {"webSearchQueries": list(queries)}
+    return event
+
+
+def test_searches_that_later_chunks_tell_again_count_once() -> None:
+    usage = read_usage([grounded("a"), grounded("a", "b"), grounded("b", "c", finish="STOP")])
+    assert usage.web_searches == 3
+    assert read_usage([grounded("a", "a", finish="STOP")]).web_searches == 2
+
+
+def test_tools_that_groq_ran_in_a_stream_are_told() -> None:
+    tools = [{"index": 0, "type": "search"}, {"index": 1, "type": "python"}]
+    started = chunk(choices=[{"index": 0, "delta": {"executed_tools": tools[:1]}}], x_groq={"id": "r"})
+    ended = chunk(choices=[{"index": 0, "delta": {"executed_tools": tools}, "finish_reason": "stop"}], usage=CHAT_USAGE)
+    expected = "executed_tools: 1 search, 1 python, billed apart"
+    for events in ([started, ended], as_object([started, ended])):
+        assert read_usage(events).notes[0].startswith(expected)
+
+
+def test_code_that_a_message_ran_in_a_container_is_told() -> None:
+    block = {"type": "content_block_start", "index": 1, "content_block": {"type": "code_execution_tool_result"}}
+    ended = MESSAGES[3] | {"delta": {"stop_reason": "end_turn", "container": {"id": "c"}}}
+    events = [MESSAGE_START, block, ended, MESSAGES[4]]
+    for read in (read_usage(events), read_usage(as_object(events))):
+        assert "content has 1 results of code execution" in read.notes[0]

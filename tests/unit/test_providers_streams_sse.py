@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.streams import COMPLETE, Event
+from tests.unit.streams import OBJECTS, Event
 from tokencalc.errors import UsageInvalid
 from tokencalc.providers.streams.sse import parse_sse
 
@@ -16,12 +16,12 @@ def as_text(events: list[Event], newline: str = "\n") -> str:
     return "".join(f"event: x{newline}data: {json.dumps(event)}{newline}{newline}" for event in events)
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", OBJECTS)
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_events_come_back_as_they_were_sent(name: str, newline: str) -> None:
-    text = as_text(COMPLETE[name], newline)
-    assert parse_sse(text) == COMPLETE[name]
-    assert parse_sse(f": comment{newline}{newline}{text}data: [DONE]{newline}{newline}") == COMPLETE[name]
+    text = as_text(OBJECTS[name], newline)
+    assert parse_sse(text) == OBJECTS[name]
+    assert parse_sse(f": comment{newline}{newline}{text}data: [DONE]{newline}{newline}") == OBJECTS[name]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def failure(body: Body) -> str | None:
         return exception
     error = body.get("error")
     if isinstance(error, str | Mapping) and error:
-        return None if _has_answer(body) else _kind(error)
+        counts = any("token" in str(key).lower() for key in body)
+        return None if counts or has_answer(body) else _kind(error)
     if body.get("type") == "error" or body.get("event_type") == "error":
         return _kind({name: value for name, value in body.items() if name != "type"})
     message = body.get("message", body.get("Message"))
@@ -62,8 +63,9 @@ def shown(kind: str) -> str:
     return f" ({kind})" if kind else ""
 
 
-def _has_answer(body: Body) -> bool:
-    return any(body.get(name) for name in _ANSWERS) or any("token" in str(key).lower() for key in body)
+def has_answer(body: Body) -> bool:
+    """Tell whether a body holds something that was generated or computed."""
+    return any(body.get(name) for name in _ANSWERS)
 
 
 def _kind(error: str | Body) -> str:

@@ -41,7 +41,7 @@ from tokencalc.providers import (
     xai,
 )
 from tokencalc.providers.dialect import Dialect
-from tokencalc.providers.failures import failure, failure_note
+from tokencalc.providers.failures import failure, failure_note, has_answer
 from tokencalc.providers.objects import as_body, as_fields
 from tokencalc.usage import Usage
 
@@ -107,24 +107,13 @@ def read_usage(payload: Any, provider: str | None = None) -> Usage:
     read, with the path of the value in the message, and UsageMissing for an
     answer that says no usage.
     """
-    if type(payload) is Usage:
-        return payload
-    if type(payload) is dict:
-        return _read_body(payload, provider)
-    if isinstance(payload, list | tuple):
-        return _read_events(payload, provider)
-    return _read_body(as_body(payload), provider)
-
-
-def _read_events(events: Sequence[object], provider: str | None) -> Usage:
-    """Read the events of a stream or a session."""
-    from tokencalc.providers.streams.fold import finish, fold  # noqa: PLC0415  # 12 ms that a body does not need
-
-    folded = fold(events)
-    return finish(folded, [read_usage(call, provider) for call in folded.calls])
-
-
-def _read_body(body: Body, provider: str | None) -> Usage:
+    body = payload
+    if type(payload) is not dict:
+        if type(payload) is Usage:
+            return payload
+        if isinstance(payload, list | tuple):
+            return _read_events(payload, provider)
+        body = as_body(payload)
     usage = body.get("usage")
     if usage is None:
         usage, body = _usage_elsewhere(body)
@@ -135,6 +124,14 @@ def _read_body(body: Body, provider: str | None) -> Usage:
     if "prompt_tokens" in usage or "completion_tokens" in usage:
         return _read_chat(usage, body, provider)
     return _read_other(usage, body, provider)
+
+
+def _read_events(events: Sequence[object], provider: str | None) -> Usage:
+    """Read the events of a stream or a session."""
+    from tokencalc.providers.streams.fold import finish, fold  # noqa: PLC0415  # 12 ms that a body does not need
+
+    folded = fold(events)
+    return finish(folded, [read_usage(call, provider) for call in folded.calls])
 
 
 def _fields(usage: object) -> Body:
@@ -169,6 +166,8 @@ def _read_without(body: Body, provider: str | None) -> Usage:
         return _read_events((body,), provider)
     if "usage" in body or "usageMetadata" in body or "usage_metadata" in body:
         raise UsageMissing("usage: null in this body; nothing to price", path="usage", found=None)
+    if has_answer(body):
+        raise UsageMissing("usage: this body has an answer and says no usage", path="usage", found=None)
     raise _format_unknown(body)
 
 

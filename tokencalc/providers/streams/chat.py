@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.providers.failures import broke_off, shown
-from tokencalc.providers.streams.merge import Folded, cut_note, facts, fell, merge, missing, section, sections
+from tokencalc.providers.streams.merge import Folded, cut_note, facts, fell, merge, missing, section, sections, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,8 +49,7 @@ class _Call:
 
     def starts_anew(self, event: Body) -> bool:
         """Tell whether an event belongs to another answer: some providers give every chunk an id of its own."""
-        other = event.get("id") not in {self.body.get("id"), None, ""} if _is_hashable(event.get("id")) else False
-        return other and self.is_over and bool(event.get("choices"))
+        return text(event, "id") not in {text(self.body, "id"), ""} and self.is_over and bool(event.get("choices"))
 
     def take(self, event: Body) -> None:
         """Add one chunk."""
@@ -91,10 +90,6 @@ class _Call:
                 None
             )
         self.usage = merge(self.usage, usage)
-
-
-def _is_hashable(value: object) -> bool:
-    return value is None or isinstance(value, str | int)
 
 
 def fold(events: Sequence[Body]) -> Folded:

@@ -66,8 +66,7 @@ _CHUNK: dict[str, Shape] = {
     "session": _SESSION,
     "server_content": _TURN,
     "serverContent": _TURN,
-    "setup_complete": {},
-    "tool_call": {},
+    **{key: {} for key in ("setup_complete", "setupComplete", "tool_call", "toolCall")},
 }
 _EVENT: dict[str, Shape] = {**_CHUNK, "data": _CHUNK, "chunk": _CHUNK}
 
