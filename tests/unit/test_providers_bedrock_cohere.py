@@ -129,7 +129,7 @@ def test_native_bodies_are_read_by_their_own_fields(expected: dict[str, int], bo
     "body", [{"outputs": [{"text": "x"}]}, {"outputs": [], "ResponseMetadata": {"HTTPHeaders": {"date": "x"}}}]
 )
 def test_a_native_body_without_counts_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(UsageInvalid, match="cannot tell the format|has an answer and says no usage"):
+    with pytest.raises(UsageInvalid, match=r"cannot tell the format|has an answer and says no usage"):
         read_usage(body, "bedrock")
 
 
