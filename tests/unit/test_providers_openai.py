@@ -255,3 +255,11 @@ def test_the_quick_way_refuses_what_the_careful_one_refuses(bad: object, section
 
 def test_a_whole_float_is_a_count_because_some_languages_know_no_integers() -> None:
     assert leaves({"prompt_tokens": 9.0, "completion_tokens": 3.0, "total_tokens": 12.0}) == {"input": 9, "output": 3}
+
+
+def test_an_answer_that_says_zero_of_everything_has_a_note() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "input_tokens_details": {"cached_tokens": 0}}
+    read = read_usage({"output": [{"type": "message"}], "usage": usage})
+    assert read.leaves == ()
+    assert read.notes == ("usage says 0 tokens in and out, although the body has an answer; nothing was counted",)
+    assert read_usage({"usage": usage}).notes == ()

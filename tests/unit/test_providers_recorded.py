@@ -25,7 +25,7 @@ STREAMS = 41
 SAYS_NOTHING = frozenset({"google_vertex/test_google_model_armor_prompt_template_text_gets_blocked_1"})
 """A prompt that was blocked before a model saw it: its usage says the traffic and no count."""
 SAYS_ZERO = frozenset({"openai_responses/test_openai_responses_model_retry_0", "openai_responses/test_responses_0"})
-"""Bodies that were stripped of their counts when they were recorded: the provider's own zeros."""
+"""Bodies that have an answer and say 0 of everything: read as they say it, with a note."""
 DO_NOT_ADD_UP = frozenset(
     {
         # The last chunk leaves out candidates that an earlier one said.
@@ -143,6 +143,7 @@ def _read() -> dict[str, Usage]:
 def test_no_recorded_answer_is_zero_in_silence() -> None:
     read = _read()
     assert {name for name, usage in read.items() if not usage.leaves} == SAYS_ZERO
+    assert {name for name, usage in read.items() if _has(usage, "although the body has an answer")} == SAYS_ZERO
     assert {name for name, usage in read.items() if usage.is_interrupted} == {
         "openrouter/test_openrouter_stream_error_0"
     }

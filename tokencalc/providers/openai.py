@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.providers.dialect import with_more
+from tokencalc.providers.failures import has_answer
 from tokencalc.providers.openai_tools import billed_calls
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, least_overlap, output_leaves
 from tokencalc.providers.payload import (
@@ -123,7 +124,7 @@ class TotalsReader:
         if (
             fresh < 0 or plain < 0 or cached < 0 or written < 0 or reasoning < 0
             or audio_in or audio_out or image_in or image_out
-            or total_in + total_out > MAX_QUANTITY
+            or not 0 < total_in + total_out <= MAX_QUANTITY
             or (total is not None and (type(total) is not int or total != total_in + total_out))
         ):  # fmt: skip
             return None
@@ -170,7 +171,15 @@ class TotalsReader:
             model=payload_text(body, "model"),
             service_tier=payload_text(body, "service_tier") or payload_text(usage, "service_tier"),
             ignored=tuple(found.ignored),
-            notes=(*notes, *sums, *input_notes, *output_notes, *extra_notes, *found.notes),
+            notes=(
+                *notes,
+                *_nothing_notes(total_in, total_out, body),
+                *sums,
+                *input_notes,
+                *output_notes,
+                *extra_notes,
+                *found.notes,
+            ),
         )
 
     def counts_beside(self, total_in: int, total_out: int, reasoning: int, total: int | None) -> bool:
@@ -214,6 +223,13 @@ class TotalsReader:
         if not over:
             return pairs, ()
         return pairs, (f"{at}: {over} reasoning tokens can only be audio or image tokens as well; counted as those",)
+
+
+def _nothing_notes(total_in: int, total_out: int, body: Body) -> tuple[str, ...]:
+    # Some recorded answers of OpenAI's say 0 of everything beside a whole output.
+    if total_in or total_out or not has_answer(body):
+        return ()
+    return ("usage says 0 tokens in and out, although the body has an answer; nothing was counted",)
 
 
 def _writes(inside: Body, *, at: str) -> dict[Meter, int]:
