@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scripts.import_prices import PriceSet, append_new, differences
-from scripts.price_sets import genai_facts, litellm_facts, price_text
 from scripts.price_toml import dump_table
 from tokencalc.money import decimal_from
 from tokencalc.pricing.schema import TableChecker
+from tokencalc.pricing.sets import PriceSet, append_new, differences, genai_facts, litellm_facts
+from tokencalc.pricing.sets.common import price_text
 
 if TYPE_CHECKING:
     from pathlib import Path
