@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _RATE_ORDER = (
     "input", "cache_read", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h", "output",
     "reasoning", "input_audio", "cache_read_audio", "output_audio", "input_image", "cache_read_image", "output_image",
-    "input_video", "cache_read_video", "web_search", "file_search", "code_execution",
+    "input_video", "cache_read_video", "request", "web_search", "file_search", "code_execution",
 )  # fmt: skip
 _WIDTH = 110
 

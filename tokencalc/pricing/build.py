@@ -96,7 +96,7 @@ class ProviderTable:
         day = start.date().isoformat() if start == instant_of(start.date()) else start.isoformat()
         source = raw.get("source", ())
         merged = {**self.priced_as, **raw.get("priced_as", {})}
-        imported = raw.get("imported", self._imported)
+        imported = raw.get("imported", self._imported) or None
         source = source or ((imported,) if imported else ())
         return RateCard(
             card_id=f"{self.provider}/{model}@{day}",

@@ -33,20 +33,30 @@ class Search:
     def hits(self, model: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]]:
         """Return the name as the tables write it, and the tables of one provider that have it, top first."""
         name = plain_name(model, path="model")
-        known = None if provider is None else self.provider(provider, name)
-        before = self._unknown.get((name, known))
+        owners = (None,) if provider is None else self._owners(provider, name)
+        before = self._unknown.get((name, owners[0]))
         if before is not None:
             # A new one each time: an exception that was raised holds on to the frames it came through.
             raise PriceUnknown(before.message, **before.values)
-        found = self._search(name, known)
-        if found is None and "/" in name:
-            head, _, tail = name.partition("/")
-            owner = self._owner(head)
-            if owner is not None and known in {None, owner}:
-                found = self._search(tail, owner)
-        if found is None:
-            self._refuse(name, known)
-        return found
+        for owner in owners:
+            found = self._search(name, owner) if owner is not None or "/" not in name else None
+            found = found or self._behind_a_path(name, owner)
+            if found is not None:
+                return found
+        self._refuse(name, owners[0])
+
+    def _behind_a_path(self, name: str, known: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
+        """Look for a name whose first part may be its provider's: that provider is meant, not one who resells it."""
+        head, slash, tail = name.partition("/")
+        owner = self._owner(head) if slash else None
+        if known is not None:
+            return self._search(tail, owner) if owner == known else None
+        if not slash:
+            return None
+        found = self._search_in(self._first, name, None)
+        if found is None and owner is not None:
+            return self._search(tail, owner) or self._search(name, owner)
+        return found or self._search(name, None)
 
     def _search(self, name: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
         """Look in the curated tables and people's own first; in imported ones for what those do not know."""
@@ -80,11 +90,16 @@ class Search:
         return None
 
     def _owner(self, name: str) -> str | None:
-        for layer in self._layers:
-            owner = layer.providers_by_name.get(name)
-            if owner is not None:
-                return owner
-        return None
+        return next(iter(self._sellers(name)), None)
+
+    def _sellers(self, name: str) -> tuple[str, ...]:
+        found = (layer.providers_by_name.get(name) for layer in self._layers)
+        return tuple(dict.fromkeys(owner for owner in found if owner is not None))
+
+    def _owners(self, provider: str, model: str) -> tuple[str, ...]:
+        """Return the ids of the providers that go by a name: vertex is Google's list first, then what only Vertex sells."""
+        owners = self._sellers(plain_name(provider, path="provider"))
+        return owners or (self.provider(provider, model),)
 
     def provider(self, provider: str, model: str) -> str:
         """Return the id of a provider by any of its names; PriceUnknown, about ``model``, for an unknown one."""
@@ -92,13 +107,15 @@ class Search:
         owner = self._owner(name)
         if owner is None:
             known = sorted({name for layer in self._layers for name in layer.providers})
+            nearest = get_close_matches(name, known, n=3)
+            hint = f"; the nearest known: {', '.join(nearest)}" if nearest else ""
             raise PriceUnknown(
-                f"no prices for provider {provider!r}; known: {', '.join(known)}; "
+                f"no prices for provider {provider!r}{hint}; {len(known)} are known; "
                 f"a provider of your own can be added in a price table",
                 provider=provider,
                 model=model,
                 at=None,
-                nearest=tuple(get_close_matches(name, known, n=1)),
+                nearest=tuple(nearest[:1]),
             )
         return owner
 
