@@ -35,9 +35,7 @@ class Days:
     ) -> None:
         """Learn from curated tables, from a list of launches by how a name begins, and from every name of the sets."""
         self._tables = [ProviderTable(raw) for raw in curated]
-        self._models = {
-            (raw["provider"], model["id"]): model["card"] for raw in curated for model in raw["model"]
-        }
+        self._models = {(raw["provider"], model["id"]): model["card"] for raw in curated for model in raw["model"]}
         self._launches = sorted(launches.items(), key=lambda item: -len(item[0]))
         self._named: dict[str, date] = {}
         for name in names:

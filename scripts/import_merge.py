@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.sets.genai import matches
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     from tokencalc.pricing.sets import PriceSet
 
 _LIMITS = ("context_window_tokens", "output_limit_tokens")
-_REGION = re.compile(r"^(?P<region>eu|us|apac|global|global-standard|us-gov|[a-z]{2}(?:-gov)?-[a-z]+-\d)/(?P<model>.+)$")
+_REGION = re.compile(
+    r"^(?P<region>eu|us|apac|global|global-standard|us-gov|[a-z]{2}(?:-gov)?-[a-z]+-\d)/(?P<model>.+)$"
+)
 _WORLDWIDE = frozenset({"global", "global-standard"})
 _LISTS = ("rates", "tiers", "variants", "multipliers")
 _LONGEST_NAME = 120
+# Dollars for a million tokens; the dearest that anybody sells is at 600.
+_MOST_OF_TOKENS = 1000
+_MOST_OF_EMBEDDINGS = 10
 
 
 class Merge:
@@ -37,12 +43,19 @@ class Merge:
         """Take models that people wrote; the sets add names and limits to them, never a price."""
         for model in models:
             entry = {key: value for key, value in model.items() if key != "provider"}
-            # Empty text: of this table's cards, these were not taken over unseen.
-            entry["card"] = [
-                {**card, "checked_on": card.get("checked_on", self._first.day), "imported": ""}
-                for card in model["card"]
-            ]
+            entry["card"] = [self._by_people(card) for card in model["card"]]
             self._add(entry, model.get("aliases", ()), is_fixed=True)
+
+    def earlier(self, models: Iterable[Mapping[str, Any]]) -> None:
+        """Put cards that people wrote before a set's first one; they end where it begins."""
+        for model in models:
+            known = self._names.get(model["id"])
+            if known is not None:
+                known["entry"]["card"][:0] = [self._by_people(card) for card in model["card"]]
+
+    def _by_people(self, card: Mapping[str, Any]) -> dict[str, Any]:
+        # Empty text: of this table's cards, these were not taken over unseen.
+        return {**card, "checked_on": card.get("checked_on", self._first.day), "imported": ""}
 
     def from_first(self, models: Iterable[Mapping[str, Any]]) -> None:
         """Take the models of the set that wins."""
@@ -84,30 +97,34 @@ class Merge:
     def _from_second(self, name: str, theirs: Mapping[str, Any]) -> None:
         (card,) = theirs["card"]
         known = self._names.get(name) or self._matching(name, card)
-        if known is None and not card["rates"]:
+        if known is None:
+            self._new_from_second(name, theirs, card)
+            return
+        entry = known["entry"]
+        for key in _LIMITS:
+            entry[key] = entry.get(key) or theirs.get(key)
+        if not known["is_fixed"] and _agree(entry["card"][-1], card):
+            _fill(entry["card"][-1], card)
+            entry["mode"] = entry["mode"] if theirs["mode"] == "text" else theirs["mode"]
+        elif not known["is_fixed"] and card["rates"]:
+            self.left_out["a price of litellm beside another one of genai-prices"] += 1
+        if name not in self._names and _is_name(name):
+            self._claim(known, name)
+
+    def _new_from_second(self, name: str, theirs: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+        if not card["rates"]:
             self.left_out["a model without any price"] += 1
-        elif known is None and not _is_name(name):
+        elif not _is_name(name):
             self.left_out["a name with characters that names do not have"] += 1
-        elif known is None:
+        elif not _is_sane(card, theirs["mode"]):
+            self.left_out["a slip of the set: a thousand times what the like of it costs"] += 1
+        else:
             entry = {"id": name, **{key: theirs.get(key) for key in (*_LIMITS, "mode")}}
             entry["card"] = self._dated([name], [card], self._second)
             self._add(entry, ())
-        else:
-            for key in _LIMITS:
-                known["entry"][key] = known["entry"].get(key) or theirs.get(key)
-            if known["is_fixed"]:
-                pass
-            elif _agree(known["entry"]["card"][-1], card):
-                _fill(known["entry"]["card"][-1], card)
-                if theirs["mode"] != "text":
-                    known["entry"]["mode"] = theirs["mode"]
-            elif card["rates"]:
-                self.left_out["a price of litellm beside another one of genai-prices"] += 1
-            if name not in self._names and _is_name(name):
-                self._claim(known, name)
 
     def _matching(self, name: str, card: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return a model whose clause takes a name, and whose price is the same; else the name is a model of its own."""
+        """Return a model whose clause takes a name at the same price; else the name is a model of its own."""
         for known in self._names.values():
             if known["match"] and matches(known["match"], name) and _agree(known["entry"]["card"][-1], card):
                 return known
@@ -151,9 +168,7 @@ class Merge:
         known["entry"]["aliases"].append(name)
         self._names[name] = known
 
-    def _dated(
-        self, names: list[str], cards: list[Mapping[str, Any]], price_set: PriceSet
-    ) -> list[dict[str, Any]]:
+    def _dated(self, names: list[str], cards: list[Mapping[str, Any]], price_set: PriceSet) -> list[dict[str, Any]]:
         """Return cards as ours: in the order of their days, the first with the best day that we can back."""
         dated: list[dict[str, Any]] = []
         known = sorted((card for card in cards if card["effective_from"]), key=lambda card: card["effective_from"])
@@ -181,6 +196,11 @@ class Merge:
 
 def _is_name(name: str) -> bool:
     return 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip().lower() and " " not in name
+
+
+def _is_sane(card: Mapping[str, Any], mode: str) -> bool:
+    tokens = [Decimal(price) for key, price in card["rates"].items() if key.endswith("_mtok")]
+    return max(tokens, default=0) <= (_MOST_OF_EMBEDDINGS if mode == "embedding" else _MOST_OF_TOKENS)
 
 
 def _agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

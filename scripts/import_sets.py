@@ -37,7 +37,7 @@ RULES = ROOT / "scripts" / "import_rules.toml"
 # Local models and subscriptions: their zeros and entries without a price are no price list.
 _NO_SELLERS = frozenset({"ollama", "lemonade", "chatgpt", "sample_spec", "huggingface", "microsoft_365_copilot"})
 _HEAD = """# Prices of {name}, taken over from {sets}.
-# Written by scripts/import_sets.py, which says how; please do not edit. Cards of one's own go into scripts/import_rules.toml."""
+# Written by scripts/import_sets.py, which says how; please do not edit: scripts/import_rules.toml is for people."""
 
 
 def tables(
@@ -53,6 +53,7 @@ def tables(
         merge.from_first(ours.get(provider, {}).values())
         kept = _kept(rules.get("provider", {}).get(provider, {}).get("besides"), curated)
         merge.from_second({name: model for name, model in theirs.get(provider, {}).items() if name not in kept})
+        merge.earlier([model for model in rules.get("earlier", ()) if model["provider"] == provider])
         left_out.update(merge.left_out)
         if not merge.models:
             left_out["a provider without any price"] += 1

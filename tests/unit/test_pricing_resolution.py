@@ -47,6 +47,20 @@ KNOWN = [
     ("groq", "llama-3.3-70b-versatile", "llama-3.3-70b-versatile", None),
     ("mistral", "mistral-large-2512", "mistral-large-latest", None),
     ("mistral", "mistral-large-2512", "mistralai/mistral-large-latest", None),
+    # Imported: by a bare name of the vendor's own, by the seller, by the seller in front.
+    ("deepseek", "deepseek-chat", "deepseek-chat", None),
+    ("xai", "grok-4.5", "grok-4.5", "x-ai"),
+    ("cohere", "command-r-plus", "command-r-plus", None),
+    ("perplexity", "sonar-deep-research", "sonar-deep-research", None),
+    ("bedrock", "openai.gpt-5.5", "openai.gpt-5.5", "aws"),
+    ("openrouter", "anthropic/claude-sonnet-4.6", "anthropic/claude-4.6-sonnet-20260217", "openrouter"),
+    ("openrouter", "openai/gpt-4o", "openrouter/openai/gpt-4o", None),
+    # A path that is the vendor's name means the vendor, whoever else sells it under that name.
+    ("openai", "gpt-4o", "openai/gpt-4o", None),
+    ("deepseek", "deepseek-chat", "deepseek/deepseek-chat", None),
+    # Vertex is Google's list first, and has models that only it sells.
+    ("google", "gemini-2.5-flash", "gemini-2.5-flash", "vertex"),
+    ("vertex", "mistral-medium-3", "mistral-medium-3", "vertex"),
 ]
 
 UNKNOWN = [
@@ -55,8 +69,11 @@ UNKNOWN = [
     ("gpt-4o-2099-01-01", None, r"no price is known"),
     ("gpt-4oo", None, r"nearest known: gpt-4o"),
     ("gpt-4o", "anthropic", r"no price is known for model 'gpt-4o' of anthropic"),
-    ("gpt-4o", "azure", r"no prices for provider 'azure'; known: anthropic, google, groq, mistral, openai"),
-    ("azure/gpt-4o", None, r"no price is known"),
+    ("gpt-4o", "azur", r"no prices for provider 'azur'; the nearest known: azure"),
+    ("azur/gpt-4o", None, r"no price is known"),
+    ("llama-3.3-70b-instruct", None, r"is sold by .* at their own prices; say which with provider="),
+    ("openai/gpt-9", None, r"no price is known"),
+    ("anthropic/claude-sonnet-4.6:batch", None, r"no price is known"),
     ("openai/claude-sonnet-4-5", None, r"no price is known"),
     ("groq/gpt-4o", "openai", r"no price is known"),
     ("claude-sonnet-4-5-20259999", None, r"no price is known"),

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scripts.compile_prices import COMPILED, compiled
-from tokencalc.errors import PriceTableInvalid
-from tokencalc.pricing.card import ModelFacts, RateCard
+from tokencalc.errors import PriceTableInvalid, PriceUnknown
+from tokencalc.pricing.card import ModelFacts, Rate, RateCard
 from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.layers import ImportedLayer, PackagedLayer
 from tokencalc.usage import CACHE_READ_METERS, Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CATALOG = Catalog.packaged()
-MODELS = CATALOG.models()
+CURATED = PackagedLayer().providers
+IMPORTED = ImportedLayer().providers
+MODELS = [facts for provider in CURATED for facts in CATALOG.models(provider)]
 CARDS = [(facts, card) for facts in MODELS for card in CATALOG.cards(facts.provider, facts.model)]
 SOURCE = re.compile(r"https://\S+|genai-prices [\d.]+|litellm [\d.]+")
 
@@ -67,15 +71,12 @@ def test_a_price_for_a_million_characters_is_no_price_for_a_million_tokens(model
 
 @pytest.mark.parametrize(("facts", "card"), CARDS, ids=_ids)
 def test_every_card_is_sourced_and_sane(facts: ModelFacts, card: RateCard) -> None:
-    lists = [card.rates, *(tier.rates for tier in card.tiers)]
-    lists += [rates for variant in card.variants for rates in (variant.rates, *(t.rates for t in variant.tiers))]
-
     assert card.source
     assert [source for source in card.source if not SOURCE.fullmatch(source)] == []
     assert card.effective_from < datetime(2027, 6, 1, tzinfo=UTC)
     assert Meter.INPUT in card.rates
     assert Meter.OUTPUT in card.rates or facts.mode == "embedding"
-    for rates in lists:
+    for rates in _lists(card):
         for meter, rate in rates.items():
             assert Decimal(0) <= rate.usd <= Decimal(1000)
             if meter in CACHE_READ_METERS and Meter.INPUT in rates and meter is Meter.CACHE_READ:
@@ -103,6 +104,43 @@ def test_limits_are_possible(facts: ModelFacts) -> None:
         assert 0 < facts.output_limit_tokens <= facts.context_window_tokens
     assert facts.tokenizer is not None or facts.provider != "openai"
     assert facts.tokenizer is not None or facts.provider != "anthropic"
+
+
+def _lists(card: RateCard) -> list[Mapping[Meter, Rate]]:
+    lists = [card.rates, *(tier.rates for tier in card.tiers)]
+    return lists + [rates for item in card.variants for rates in (item.rates, *(tier.rates for tier in item.tiers))]
+
+
+@pytest.mark.parametrize("provider", IMPORTED)
+def test_an_imported_table_says_where_it_is_from_and_is_sane(provider: str) -> None:
+    table = ImportedLayer().table(provider)
+
+    cards = [card for model in table.models for card in table.cards(model)]
+
+    assert [card.card_id for card in cards if not card.rates] == []
+    assert [card.card_id for card in cards if not card.source] == []
+    assert {source for card in cards for source in card.source if not SOURCE.fullmatch(source)} == set()
+    assert [card.card_id for card in cards if card.effective_from.date() > date(2027, 1, 1)] == []
+    assert [
+        card.card_id for card in cards for rates in _lists(card) for rate in rates.values() if rate.usd > 1000
+    ] == []
+    for card in cards:
+        for tier in card.tiers:
+            assert [meter for meter, rate in tier.rates.items() if rate.usd < card.rates[meter].usd] == []
+
+
+def test_an_imported_price_without_a_day_of_its_own_begins_no_later_than_its_set() -> None:
+    for provider in IMPORTED:
+        table = ImportedLayer().table(provider)
+        for model in table.models:
+            first = table.cards(model)[0]
+            assert first.effective_from_known or first.effective_from.date() <= first.checked_on
+
+
+def test_a_sellers_old_price_is_not_told_before_the_vendor_changed_it() -> None:
+    # o3 cost five times as much before 2025-06-10, and no set remembers what the seller asked then.
+    with pytest.raises(PriceUnknown, match="cards begin on 2025-06-10"):
+        CATALOG.card(model="openai/o3", provider="openrouter", at=datetime(2025, 6, 1, tzinfo=UTC))
 
 
 def test_text_models_of_the_main_families_know_their_output_limit() -> None:

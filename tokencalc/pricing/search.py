@@ -43,7 +43,7 @@ class Search:
             found = found or self._behind_a_path(name, owner)
             if found is not None:
                 return found
-        self._refuse(name, owners[0])
+        return self._refuse(name, owners[0])
 
     def _behind_a_path(self, name: str, known: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
         """Look for a name whose first part may be its provider's: that provider is meant, not one who resells it."""
@@ -97,7 +97,7 @@ class Search:
         return tuple(dict.fromkeys(owner for owner in found if owner is not None))
 
     def _owners(self, provider: str, model: str) -> tuple[str, ...]:
-        """Return the ids of the providers that go by a name: vertex is Google's list first, then what only Vertex sells."""
+        """Return the providers that go by a name: vertex is Google's list first, then what only Vertex sells."""
         owners = self._sellers(plain_name(provider, path="provider"))
         return owners or (self.provider(provider, model),)
 
