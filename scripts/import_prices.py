@@ -26,19 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.compile_prices import EDITED
 from scripts.price_toml import dump_table
-from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.schema import TableChecker
-from tokencalc.pricing.sets import (
-    PriceSet,
-    append_new,
-    differences,
-    genai_facts,
-    is_for_us,
-    known_as,
-    litellm_facts,
-    models_of,
-)
+from tokencalc.pricing.sets import PriceSet, append_new, compare, genai_facts, is_for_us, litellm_facts, models_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,21 +36,18 @@ if TYPE_CHECKING:
 
 def _report(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> int:
     """Print the diff of one provider and return how many differences want a decision."""
-    table = ProviderTable(raw)
+    found = compare(provider, raw, price_set)
+    theirs = dict(models_of(provider, price_set))
     print(f"== {provider} against {price_set.name}")
-    for name, theirs in models_of(provider, price_set):
-        if known_as(table, name) is None:
-            print(f"   not ours    {name}" + ("" if is_for_us(theirs) else " (meters or names that we do not have)"))
-    found = list(differences(provider, raw, price_set))
-    silent = sum(item.theirs is None for item in found)
-    found = [item for item in found if item.theirs is not None]
-    print(f"   {silent} rates of ours are not in the set")
-    for item in found:
+    for name in found.not_ours:
+        print(f"   not ours    {name}" + ("" if is_for_us(theirs[name]) else " (meters or names that we do not have)"))
+    print(f"   {found.agreements} rates agree, {found.only_ours} rates of ours are not in the set")
+    for item in found.differences:
         mark = "on purpose" if item.because else "differs   "
         print(f"   {mark}  {item.model} {item.day} {item.key}: ours {item.ours}, theirs {item.theirs}")
-    for because in dict.fromkeys(f"{item.model}: {item.because}" for item in found if item.because):
+    for because in dict.fromkeys(f"{item.model}: {item.because}" for item in found.differences if item.because):
         print(f"   because     {because}")
-    return sum(not item.because for item in found)
+    return sum(not item.because for item in found.differences)
 
 
 def main() -> int:

@@ -109,6 +109,7 @@ def test_genai_prices_is_read_as_dated_cards(genai: dict[str, dict[str, Any]]) -
         "input_per_mtok": "2",
         "cache_write_30m_per_mtok": "2.5",
         "output_per_mtok": "6",
+        "input_audio_second_per_hour": "1",
         "web_search_per_kcall": "10",
     }
     assert [tier["over_input_tokens"] for tier in second["tiers"]] == [100]
@@ -122,7 +123,7 @@ def test_a_variants_day_of_check_is_no_known_start(genai: dict[str, dict[str, An
     (batch,) = second["variants"]
     assert (batch["when"], batch["rates"]) == ({"processing": "batch"}, {"input_per_mtok": "1"})
     assert (date(2026, 6, 1), False) == (batch["effective_from"], batch["effective_from_known"])
-    assert batch["unchanged"] == ["cache_write_30m", "output", "web_search"]
+    assert batch["unchanged"] == ["cache_write_30m", "input_audio_second", "output", "web_search"]
 
 
 def test_litellm_is_read_from_its_wheel(litellm: dict[str, dict[str, Any]]) -> None:
@@ -172,7 +173,7 @@ def test_appending_adds_cards_and_never_edits_one(genai: dict[str, dict[str, Any
 
     told = append_new("openai", raw, price_set)
 
-    assert told == ["gpt-x: new card from 2026-05-01"]
+    assert told == ["gpt-x: new card from 2026-05-01", "speaker: new model"]
     assert tomllib.loads(OURS)["model"][0]["card"][0] == raw["model"][0]["card"][0]
     assert raw["model"][0]["card"][1]["source"] == ["set 1"]
     assert append_new("openai", raw, price_set) == []

@@ -5,10 +5,12 @@ is read as a syntax tree of constructor calls, litellm's data is JSON. Both may 
 file or as the one file inside it.
 """
 
+from tokencalc.pricing.sets.appending import append_new, new_card, new_model
 from tokencalc.pricing.sets.difference import (
+    Comparison,
     Difference,
     PriceSet,
-    append_new,
+    compare,
     differences,
     is_for_us,
     known_as,
@@ -18,13 +20,17 @@ from tokencalc.pricing.sets.genai import genai_facts
 from tokencalc.pricing.sets.litellm import litellm_facts
 
 __all__ = [
+    "Comparison",
     "Difference",
     "PriceSet",
     "append_new",
+    "compare",
     "differences",
     "genai_facts",
     "is_for_us",
     "known_as",
     "litellm_facts",
     "models_of",
+    "new_card",
+    "new_model",
 ]

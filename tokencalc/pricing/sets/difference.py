@@ -1,19 +1,22 @@
-"""What a public set says otherwise than a table of ours, and what it has that the table lacks."""
+"""What a public set says otherwise than a table of ours: rate by rate, on the days on which the set has a card."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.names import forms
-from tokencalc.pricing.schema import instant_of
+from tokencalc.pricing.schema import instant_of, units_of
+from tokencalc.usage import TOKEN_METERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_TOKEN_RATES = ("input_per_mtok", "output_per_mtok")
-_LIMITS = ("context_window_tokens", "output_limit_tokens")
+_ROUNDED = "the set keeps a price for a smaller unit, which was rounded on the way"
+_ROUNDED_BY = Fraction(1, 1000)
 
 
 class PriceSet(NamedTuple):
@@ -25,7 +28,10 @@ class PriceSet(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One rate or fact on which a set and our table disagree; None where one side has none."""
+    """One rate on which a set and our table disagree; None where one side has none.
+
+    ``because`` is the reason for which ours is kept; None where nobody has decided yet.
+    """
 
     model: str
     day: date
@@ -35,8 +41,49 @@ class Difference(NamedTuple):
     because: str | None
 
 
+class Comparison(NamedTuple):
+    """One provider's table beside a set: agreements, differences, rates that only ours has, names that only theirs has.
+
+    A difference has both values; a rate that the set lacks is only counted, because no set has them all.
+    """
+
+    provider: str
+    agreements: int
+    differences: tuple[Difference, ...]
+    only_ours: int
+    not_ours: tuple[str, ...]
+
+
+class _Price(NamedTuple):
+    text: str
+    unit: str
+    a_piece: Fraction
+
+
+def compare(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> Comparison:
+    """Compare one provider's table, as it was written, with a set."""
+    table = ProviderTable(raw)
+    names = [name for name, _ in models_of(provider, price_set)]
+    pairs = list(_pairs(provider, raw, price_set))
+    found = [item for _, items in pairs for item in items]
+    differing = tuple(item for item in found if item.theirs is not None)
+    return Comparison(
+        provider=provider,
+        agreements=sum(count for count, _ in pairs),
+        differences=differing,
+        only_ours=len(found) - len(differing),
+        not_ours=tuple(name for name in names if known_as(table, name) is None),
+    )
+
+
 def differences(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> Iterator[Difference]:
-    """Yield where our table and a set disagree, for the models that both have."""
+    """Yield where our table and a set disagree, for the models that both have; a rate that one side lacks too."""
+    for _, items in _pairs(provider, raw, price_set):
+        yield from items
+
+
+def _pairs(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> Iterator[tuple[int, list[Difference]]]:
+    """Yield for each card of the set how many rates agree with ours, and which do not."""
     table = ProviderTable(raw)
     by_id = {model["id"]: model for model in raw["model"]}
     for name, theirs in models_of(provider, price_set):
@@ -45,23 +92,10 @@ def differences(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> I
         for index, card in enumerate(theirs["card"]):
             following = theirs["card"][index + 1]["effective_from"] if index + 1 < len(theirs["card"]) else None
             day = following - timedelta(days=1) if following else max(price_set.day, card["effective_from"] or date.min)
-            model = by_id[known_as(table, name, day) or ""]
-            ours = _card_on(model, day)
+            ours = _card_on(by_id[known_as(table, name, day) or ""], day)
             if ours is not None:
                 shared = {**table.priced_as, **ours.get("priced_as", {})}
-                yield from (
-                    item
-                    for item in _card_differences(name, day, ours, card)
-                    if not _comes_to_the_same(item, ours, shared)
-                )
-
-
-def _comes_to_the_same(item: Difference, ours: Mapping[str, Any], priced_as: Mapping[str, str]) -> bool:
-    """Tell whether our table gives a rate that it does not list: as another meter's, or as the one below a tier."""
-    prices = dict(_flat(ours, item.day))
-    meter, _, rest = item.key.partition("_per_")
-    plain = item.key.partition(" over ")[0]
-    return item.ours is None and item.theirs in {prices.get(f"{priced_as.get(meter)}_per_{rest}"), prices.get(plain)}
+                yield _card_differences(name, day, ours, card, shared)
 
 
 def known_as(table: ProviderTable, name: str, day: date = date.max) -> str | None:
@@ -91,25 +125,70 @@ def _card_on(model: Mapping[str, Any], day: date) -> Mapping[str, Any] | None:
     return found
 
 
-def _card_differences(name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Difference]:
+def _card_differences(
+    name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any], priced_as: Mapping[str, str]
+) -> tuple[int, list[Difference]]:
     left, right = dict(_flat(ours, day)), dict(_flat(theirs, day))
     because = ours.get("differs_because")
-    for key in sorted(set(left) | set(right)):
-        if left.get(key) != right.get(key):
-            yield Difference(name, day, key, left.get(key), right.get(key), because)
+    agreements, found = 0, []
+    for meter in sorted(set(left) | set(right)):
+        mine, other = left.get(meter), right.get(meter)
+        if other is not None and _agree(meter, mine, other, left, priced_as):
+            agreements += 1
+        else:
+            why = because or (_ROUNDED if _is_rounded(mine, other) else None)
+            found.append(Difference(name, day, *_told(meter, mine, other), why))
+    return agreements, found
 
 
-def _flat(card: Mapping[str, Any], day: date) -> Iterator[tuple[str, str]]:
-    """Yield every price of a card on a day under a name of its own."""
-    yield from card["rates"].items()
+def _agree(
+    name: str, mine: _Price | None, other: _Price, ours: Mapping[str, _Price], priced_as: Mapping[str, str]
+) -> bool:
+    """Tell whether our rate is theirs; one that we do not list may be another meter's, or the one below a tier."""
+    if mine is not None:
+        return mine.a_piece == other.a_piece
+    meter, _, rest = name.partition(" ")
+    borrowed = f"{priced_as.get(meter)} {rest}".rstrip()
+    plain = name.partition(" over ")[0]
+    return any(known in ours and ours[known].a_piece == other.a_piece for known in (borrowed, plain))
+
+
+def _is_rounded(ours: _Price | None, theirs: _Price | None) -> bool:
+    if ours is None or theirs is None or ours.unit == theirs.unit or not ours.a_piece:
+        return False
+    return abs(theirs.a_piece - ours.a_piece) <= ours.a_piece * _ROUNDED_BY
+
+
+def _told(name: str, ours: _Price | None, theirs: _Price | None) -> tuple[str, str | None, str | None]:
+    """Return a rate's key and both prices; the units go to the prices where they differ."""
+    meter, _, rest = name.partition(" ")
+    units = {price.unit for price in (ours, theirs) if price is not None}
+    if len(units) > 1:
+        told = [f"{price.text} per {price.unit}" for price in (ours, theirs) if price is not None]
+        return name, told[0], told[-1]
+    key = f"{meter}_per_{units.pop()} {rest}".rstrip()
+    return key, ours and ours.text, theirs and theirs.text
+
+
+def _flat(card: Mapping[str, Any], day: date) -> Iterator[tuple[str, _Price]]:
+    """Yield every price of a card on a day under a name of its own: the meter, and when it applies."""
+    for key, text in card["rates"].items():
+        meter, _, unit = key.rpartition("_per_")
+        yield meter, _Price(text, unit, Fraction(Decimal(text)) / units_of(meter)[unit])
     for tier in card.get("tiers", ()):
-        yield from ((f"{key} over {_size(tier)}", price) for key, price in tier["rates"].items())
+        yield from ((f"{name} over {_size(tier)}", price) for name, price in _flat({"rates": tier["rates"]}, day))
     for variant in card.get("variants", ()):
         start, end = variant.get("effective_from"), variant.get("effective_until")
         if (start is None or instant_of(start).date() <= day) and (end is None or day < instant_of(end).date()):
-            says = ",".join(f"{key}={value}" for key, value in variant["when"].items())
-            for key, price in _flat(_with_unchanged(card, variant), day):
-                yield f"{key} {says}", price
+            says = _says(variant)
+            yield from ((f"{name} {says}", price) for name, price in _flat(_with_unchanged(card, variant), day))
+
+
+def _says(variant: Mapping[str, Any]) -> str:
+    said = [f"{key}={value}" for key, value in variant.get("when", {}).items()]
+    if "during" in variant:
+        said.append(f"hours={' '.join(variant['during'].get('hours', ()))}")
+    return ",".join(said)
 
 
 def _with_unchanged(card: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,49 +208,9 @@ def _size(tier: Mapping[str, Any]) -> int:
     return int(tier.get("over_input_tokens") or tier["from_input_tokens"] - 1)
 
 
-def new_model(name: str, theirs: Mapping[str, Any], limits: Mapping[str, Any], price_set: PriceSet) -> dict[str, Any]:
-    """Return a set's model as an entry of ours, its unknown dates marked as such."""
-    known = {key: limits.get(key) or theirs.get(key) for key in _LIMITS}
-    entry: dict[str, Any] = {"id": name}
-    entry["aliases"] = [alias for alias in theirs.get("aliases", ()) if alias == alias.lower()]
-    entry["dated"] = bool(theirs.get("dated"))
-    entry |= {key: value for key, value in known.items() if value}
-    entry["mode"] = limits.get("mode") or theirs.get("mode") or "text"
-    entry["card"] = [new_card(card, price_set) for card in theirs["card"]]
-    return entry
-
-
-def new_card(theirs: Mapping[str, Any], price_set: PriceSet) -> dict[str, Any]:
-    """Return a set's card as a card of ours; a missing start becomes the set's day, marked as not known."""
-    card: dict[str, Any] = {"effective_from": theirs["effective_from"] or price_set.day}
-    if theirs["effective_from"] is None:
-        card["effective_from_known"] = False
-    card |= {key: theirs[key] for key in ("rates", "tiers", "variants", "multipliers") if theirs.get(key)}
-    return card | {"source": [price_set.name], "checked_on": price_set.day}
-
-
 def is_for_us(model: Mapping[str, Any]) -> bool:
-    """Tell whether a model is priced in meters that we have, under a name that can be one."""
+    """Tell whether a model is priced in tokens or another meter of ours, under a name that can be one."""
     rates = model["card"][-1]["rates"]
-    return any(key in rates for key in _TOKEN_RATES) and ":" not in model["id"].removeprefix("ft:")
-
-
-def append_new(provider: str, raw: dict[str, Any], price_set: PriceSet) -> list[str]:
-    """Append models and cards that are new, and say which."""
-    table = ProviderTable(raw)
-    by_id = {model["id"]: model for model in raw["model"]}
-    told = []
-    for name, theirs in models_of(provider, price_set):
-        if known_as(table, name) is None and is_for_us(theirs):
-            entry = new_model(name, theirs, {}, price_set)
-            entry["aliases"] = [alias for alias in entry["aliases"] if alias not in table.names]
-            raw["model"].append(entry)
-            told.append(f"{name}: new model")
-        elif name in table.names:
-            model = by_id[table.names[name]]
-            last = instant_of(model["card"][-1]["effective_from"]).date()
-            for card in theirs["card"]:
-                if card["effective_from"] and card["effective_from"] > last:
-                    model["card"].append(new_card(card, price_set))
-                    told.append(f"{name}: new card from {card['effective_from']}")
-    return told
+    return any(key.rpartition("_per_")[0] not in TOKEN_METERS or "put_per_" in key for key in rates) and not (
+        ":" in model["id"].removeprefix("ft:") or "-x-" in model["id"]
+    )

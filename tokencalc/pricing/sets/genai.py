@@ -51,6 +51,8 @@ _CONDITIONS: tuple[dict[str, str], ...] = (
     {"service_tier": "priority"},
     {"speed": "fast"},
 )
+# Their voice sessions are billed by the time they are connected, which is neither input nor output.
+_SESSIONS = frozenset({"elevenlabs", "xai"})
 # Other words for an ordinary call, or for a tier that is listed as well.
 _SAID_OTHERWISE: tuple[dict[str, str], ...] = ({"service_tier": "default"}, {"service_tier": "fast"})
 
@@ -160,8 +162,7 @@ def _start(constraint: Mapping[str, Any] | None) -> date | None:
 
 def _prices(provider: str, raw: Mapping[str, Any], left_out: set[str]) -> Tiered:
     keys = _KEYS | {"cache_write_mtok": unsaid_write(provider)}
-    if "input_text_messages_kcount" in raw or ("audio_hours" in raw and "output_mtok" in raw):
-        # Voice sessions are billed by the time they are connected, which is neither input nor output.
+    if provider in _SESSIONS:
         del keys["audio_hours"]
     prices: Tiered = {}
     for key, value in raw.items():

@@ -106,15 +106,16 @@ def _lists(provider: str, raw: Mapping[str, Any], left_out: set[str]) -> dict[st
         else:
             prices.setdefault(ours, (price, tiers))
             prices[ours] = (price, prices[ours][1])
-    if provider not in CURATED:
-        _drop_zeros(lists, raw.get("mode", ""), left_out)
+    _drop_zeros(lists, raw.get("mode", ""), left_out, keep_tokens=provider in CURATED)
     return lists
 
 
-def _drop_zeros(lists: dict[str | None, Tiered], mode: str, left_out: set[str]) -> None:
+def _drop_zeros(lists: dict[str | None, Tiered], mode: str, left_out: set[str], *, keep_tokens: bool) -> None:
     """Take a zero for unknown: the set has no other word for it, and what is free is free by name or nature."""
     for prices in lists.values():
         for key in [key for key, (price, _) in prices.items() if not price]:
+            if keep_tokens and key.endswith("_mtok"):
+                continue
             if key == "output_per_mtok" and mode in {"decisions", "moderation"}:
                 continue
             del prices[key]
@@ -123,12 +124,15 @@ def _drop_zeros(lists: dict[str | None, Tiered], mode: str, left_out: set[str]) 
 
 
 def _drop_estimates(base: Tiered, left_out: set[str]) -> None:
-    """Drop a price a second where the same sound is priced in tokens: providers state it as an estimate."""
-    for meter in ("input_audio", "output_audio"):
+    """Drop a price a second or an image where the same is priced in tokens: providers state it as an estimate."""
+    for meter in ("input_audio", "input_video", "output_audio", "output_image"):
         if f"{meter}_per_mtok" in base:
-            for key in [key for key in base if key.startswith(f"{meter}_second_per_")]:
+            for key in [key for key in base if key.startswith((f"{meter}_second_per_", f"{meter}_piece_per_"))]:
                 del base[key]
-                left_out.add(f"{meter}_second: an estimate beside the price of its tokens")
+                left_out.add(f"{key.rpartition('_per_')[0]}: an estimate beside the price of its tokens")
+    if "output_per_mtok" in base and "input_image_piece_per_piece" in base:
+        del base["input_image_piece_per_piece"]
+        left_out.add("input_image_piece: an estimate beside the price of its tokens")
 
 
 def _by_condition(base: Tiered, lists: Mapping[str | None, Tiered], left_out: set[str]) -> list[dict[str, Any]]:

@@ -57,7 +57,11 @@ RATES: dict[str, Rate] = {
 
 OF_MODE: dict[str, dict[str, Rate]] = {
     "audio_transcription": {"input_cost_per_second": ("input_audio_second", 0)},
-    "audio_speech": {"output_cost_per_second": ("output_audio_second", 0)},
+    # What has an image's price here is a song.
+    "audio_speech": {
+        "output_cost_per_second": ("output_audio_second", 0),
+        "output_cost_per_image": ("request_per_call", 1),
+    },
     "video_generation": {"output_cost_per_second": ("output_video_second_per_second", 1)},
     "rerank": {"input_cost_per_query": ("search_unit_per_kcall", 1000)},
     "search": {"input_cost_per_query": ("request_per_kcall", 1000)},
