@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOGS ?= sample
 
 .DEFAULT_GOAL := help
-.PHONY: run test check format bench prices help clean
+.PHONY: run test check format bench prices compare-prices help clean
 
 # What running needs comes first and alone: a newcomer's first command should not wait for linters.
 $(VENV)/.runs: pyproject.toml
@@ -45,8 +45,14 @@ bench: $(VENV)/.bench ## every benchmark, as ratios of one run
 prices: $(VENV)/.ready ## compile pricing/*.toml into the tables that the package ships
 	@$(BIN)/python scripts/compile_prices.py
 
+compare-prices: $(VENV)/.ready ## our tables beside both public sets; downloads them (litellm is large) into a folder that it removes
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in genai-prices litellm; do \
+		$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest "$$folder/$$name" $$name && \
+		$(BIN)/tokencalc prices compare --with $$name --file "$$folder/$$name/"*.whl || exit 1; \
+	done
+
 clean: ## remove what the targets above made
 	@rm -rf $(VENV) .tokencalc build dist .mypy_cache .ruff_cache .pytest_cache
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

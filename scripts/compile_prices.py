@@ -22,9 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 EDITED = ROOT / "pricing"
 COMPILED = ROOT / "tokencalc" / "pricing" / "tables"
 
-# For people and for the import script; a price does not depend on them.
-_NOT_SHIPPED = {"differs_because"}
-
 
 def compiled(folder: Path = EDITED) -> dict[str, str]:
     """Return the compiled text of every table by file name; PriceTableInvalid at the first fault."""
@@ -70,7 +67,7 @@ def _index(raws: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _shipped(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _shipped(item) for key, item in value.items() if key not in _NOT_SHIPPED}
+        return {key: _shipped(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_shipped(item) for item in value]
     return value.isoformat() if isinstance(value, date | datetime) else value

@@ -23,13 +23,6 @@ CATALOG = Catalog.packaged()
 SHARED = Path(__file__).parents[2].parent / "shared" / "pricing" / "golden.jsonl"
 NOW = "2026-11-20T12:00:00Z"
 
-# Cases whose wire format cannot be read yet.
-LATER = {
-    "g016": "the reader of Cohere's billed units",
-    "g044": "the reader of Perplexity's citation tokens",
-    "g076": "the reader of durations",
-}
-
 OURS: list[tuple[str, str, str, str, dict[str, str] | None, dict[str, Any]]] = [
     (
         # 1200 x 2.50 + 800 x 1.25 + 350 x 10
@@ -139,8 +132,7 @@ OURS: list[tuple[str, str, str, str, dict[str, str] | None, dict[str, Any]]] = [
 def _shared() -> list[dict[str, Any]]:
     if not SHARED.exists():
         return []
-    cases = [json.loads(line) for line in SHARED.read_text(encoding="utf-8").splitlines()]
-    return [case for case in cases if case["id"] not in LATER]
+    return [json.loads(line) for line in SHARED.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize(("expected", "provider", "model", "at", "context", "usage"), OURS)
@@ -173,7 +165,3 @@ def test_the_shared_cases_come_out_to_the_last_digit(case: dict[str, Any]) -> No
     )
 
     assert Decimal(case["expected_cost_usd"]) == cost.total_usd
-
-
-def test_few_cases_wait_for_a_reader() -> None:
-    assert len(LATER) <= 3

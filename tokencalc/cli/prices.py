@@ -10,6 +10,7 @@ import click
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import Instant, examples, json_option, pricing_engine
 from tokencalc.cli.output import number, put, put_json, rate_text, table
+from tokencalc.cli.price_compare import compare_prices
 from tokencalc.clock import SystemClock
 from tokencalc.money import decimal_text
 from tokencalc.usage import Meter
@@ -32,6 +33,9 @@ _own_files = click.option(
 @click.group(epilog=examples("tokencalc prices show gpt-4o", "tokencalc prices list --provider anthropic"))
 def prices() -> None:
     """Rate cards: what a model costs, since when, by which source."""
+
+
+prices.add_command(compare_prices)
 
 
 @prices.command("show", epilog=examples("tokencalc prices show claude-sonnet-4-5 --at 2025-10-01"))

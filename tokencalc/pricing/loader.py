@@ -26,7 +26,13 @@ def packaged_index(name: str = "index") -> dict[str, Any]:
 
 def packaged_table(provider: str) -> ProviderTable:
     """Return one provider's table as the package ships it; it was checked when it was compiled."""
-    return ProviderTable(json.loads(_packaged(provider)))
+    return ProviderTable(packaged_raw(provider))
+
+
+def packaged_raw(provider: str) -> dict[str, Any]:
+    """Return one provider's table as it was written, dates as text."""
+    raw: dict[str, Any] = json.loads(_packaged(provider))
+    return raw
 
 
 def _packaged(name: str) -> str:
