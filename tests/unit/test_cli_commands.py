@@ -276,6 +276,48 @@ def test_prices_list_every_model_of_a_provider() -> None:
     assert "claude-sonnet-4-5" in shown("prices", "list", "--provider", "anthropic")
 
 
+SET = """
+providers = [Provider(id='openai', models=[
+    ModelInfo(id='gpt-4', match=ClauseEquals(equals='gpt-4'),
+              prices=ModelPrice(input_mtok=Decimal('30'), output_mtok=Decimal('61'))),
+    ModelInfo(id='gpt-4p', match=ClauseEquals(equals='gpt-4p'), prices=ModelPrice(input_mtok=Decimal('1'))),
+])]
+"""
+
+
+def test_prices_are_compared_with_a_set_that_is_never_run(tmp_path: Path) -> None:
+    path = tmp_path / "data.py"
+    path.write_text(f"raise SystemExit\n{SET}", encoding="utf-8")
+    arguments = ("prices", "compare", "--with", "genai-prices", "--file", str(path), "--provider", "open-ai")
+
+    payload = parsed(*arguments, "--at", "2026-11-20")
+
+    assert (payload["agreements"], payload["providers"][0]["not_ours"]) == (1, ["gpt-4p"])
+    (found,) = payload["differences"]
+    assert (found["model"], found["key"], found["ours"], found["theirs"]) == ("gpt-4", "output_per_mtok", "60", "61")
+    text = shown(*arguments)
+    assert "output_per_mtok: ours 60, theirs 61" in " ".join(text.split())
+    assert "1 difference to decide on." in text
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("no table of 'nobody'", ("--provider", "nobody")),
+        ("is no data of genai-prices: SyntaxError", ()),
+        ("does not exist", ("--file", "missing.py")),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_says_why(message: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "data.py"
+    path.write_text("(" if not arguments else SET, encoding="utf-8")
+
+    found = run("prices", "compare", "--with", "genai-prices", "--file", str(path), *arguments)
+
+    assert found.exit_code == 2
+    assert message in " ".join(found.output.split())
+
+
 def test_the_doctor_is_content_with_an_empty_home() -> None:
     payload = parsed("doctor")
     assert payload["healthy"] is True

@@ -133,6 +133,5 @@ def _show_differences(title: str, found: list[tuple[str, Difference]]) -> None:
     put()
     put(title, style="bold")
     for provider, one in found:
-        put(
-            f"  {provider}/{one.model} on {one.day}, {one.key}: ours {one.ours or 'none'}, theirs {one.theirs or 'none'}"
-        )
+        ours, theirs = (value or "none" for value in (one.ours, one.theirs))
+        put(f"  {provider}/{one.model} on {one.day}, {one.key}: ours {ours}, theirs {theirs}")

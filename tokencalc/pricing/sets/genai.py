@@ -149,8 +149,13 @@ def matches(clause: Mapping[str, Any], name: str) -> bool:
     return name.endswith(value) if kind == "ClauseEndsWith" else value in name
 
 
+def _hour(parts: str) -> str:
+    hour, _, rest = parts.partition("-")
+    return f"{hour}:{rest[:2] or '00'}"
+
+
 def _at_hours(provider: str, item: Mapping[str, Any], base: Tiered) -> dict[str, Any]:
-    start, end = (item["constraint"][key].replace("-", ":") for key in ("start_time", "end_time"))
+    start, end = (_hour(item["constraint"][key]) for key in ("start_time", "end_time"))
     prices = _prices(provider, item["prices"], set())
     unchanged = sorted(key.rpartition("_per_")[0] for key in base if key not in prices)
     return {"during": {"hours": [f"{start}-{end}"]}, **rates_and_tiers(prices), "unchanged": unchanged}

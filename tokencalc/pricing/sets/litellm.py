@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.sets.common import CURATED, data_text, price_text, rates_and_tiers, unsaid_write
-from tokencalc.pricing.sets.litellm_keys import OF_MODE, RATES, UNMETERED, VARIANTS, rate_of
+from tokencalc.pricing.sets.litellm_keys import OF_MODE, RATES, SIZED, UNMETERED, VARIANTS, rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,11 @@ def _model(provider: str, model: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         for prices in (base, *lists.values()):
             prices.pop("output_per_mtok", None)
     _drop_estimates(base, left_out)
-    by_size = _by_search_size(provider, raw, base)
-    variants = [*_by_condition(base, lists, left_out), *by_size, *_by_resolution(raw, base)]
+    if raw.get("mode") == "image_generation" and base and set(base) <= {"input_per_mtok", "output_per_mtok"}:
+        base.clear()
+        left_out.add("a price a token of a model that draws: what it counts is not said")
+    by_search = _by_search_size(provider, raw, base)
+    variants = [*_by_condition(base, lists, left_out), *by_search, *_by_size(raw, base)]
     card = {"effective_from": None, **rates_and_tiers(base), "variants": variants}
     card["multipliers"] = _multipliers(raw)
     for tier in card["tiers"]:
@@ -95,7 +98,7 @@ def _lists(provider: str, raw: Mapping[str, Any], left_out: set[str]) -> dict[st
         match = _KEY.match(key)
         parts = match.groupdict() if match else {"base": key, "size": None, "variant": None}
         if parts["base"] not in keys:
-            if value and parts["base"] not in UNMETERED:
+            if value and parts["base"] not in UNMETERED and not SIZED.fullmatch(key):
                 left_out.add(f"{parts['base']}: we have no meter for it")
             continue
         ours, price = rate_of(keys[parts["base"]], Decimal(value))
@@ -172,15 +175,17 @@ def _by_search_size(provider: str, raw: Mapping[str, Any], base: Tiered) -> list
     ]
 
 
-def _by_resolution(raw: Mapping[str, Any], base: Tiered) -> list[dict[str, Any]]:
+def _by_size(raw: Mapping[str, Any], base: Tiered) -> list[dict[str, Any]]:
+    """Read what a video or an image costs by how large it is."""
     found = []
-    key = "output_video_second_per_second"
     for name, value in raw.items():
-        match = re.fullmatch(r"output_cost_per_second_(\d+p|\dk)", name)
+        match = SIZED.fullmatch(name)
         if match and isinstance(value, int | Decimal) and value:
+            is_video = match["video"] is not None
+            key = "output_video_second_per_second" if is_video else "output_image_piece_per_piece"
+            when = {"video_resolution" if is_video else "image_size": (match["video"] or match["image"]).lower()}
             kept = sorted(other.rpartition("_per_")[0] for other in base if other != key)
-            rates = {key: price_text(Decimal(value))}
-            found.append({"when": {"video_resolution": match[1]}, "rates": rates, "tiers": [], "unchanged": kept})
+            found.append({"when": when, "rates": {key: price_text(Decimal(value))}, "tiers": [], "unchanged": kept})
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tokencalc.pricing.sets.common import published_duration
@@ -19,6 +20,9 @@ VARIANTS = {
     "ultrafast": {"service_tier": "ultrafast"},
 }
 """The ends of keys that are conditions of ours."""
+
+SIZED = re.compile(r"output_cost_per_(?:second_(?P<video>\d+p|\dk)|image_(?P<image>[\d.]+K?))")
+"""Keys of what a video or an image of a size costs."""
 
 _MTOK = 10**6
 RATES: dict[str, Rate] = {
@@ -75,9 +79,7 @@ UNMETERED = frozenset(
         "cost_per_second", "input_dbu_cost_per_token", "output_dbu_cost_per_token",
         # Read apart, as multipliers and variants.
         "regional_processing_uplift_multiplier_eu", "regional_processing_uplift_multiplier_us",
-        "regional_endpoint_uplift_multiplier", "output_cost_per_second_480p", "output_cost_per_second_720p",
-        "output_cost_per_second_1080p", "output_cost_per_second_768p", "output_cost_per_second_2k",
-        "output_cost_per_second_4k",
+        "regional_endpoint_uplift_multiplier",
     }
 )  # fmt: skip
 """Keys that are no rate by themselves."""
