@@ -56,6 +56,22 @@ class Days:
             return min(inside or said)
         return next((day for start, day in self._launches for name in plain if name.startswith(start)), None)
 
+    def span(self, names: Iterable[str], card: Mapping[str, Any]) -> tuple[date, date | None] | None:
+        """Return the days on which the vendor's own rates were exactly these; None where they never were."""
+        plain = dict.fromkeys(form for name in names for form in _plain_names(name))
+        cards = next((found for name in plain if (found := self._upstream(name))), [])
+        same = [
+            all(card["rates"][key] == other["rates"][key] for key in set(card["rates"]) & set(other["rates"]))
+            for other in cards
+        ]
+        if True not in same:
+            return None
+        last = first = len(same) - 1 - same[::-1].index(True)
+        while first and same[first - 1]:
+            first -= 1
+        until = instant_of(cards[last + 1]["effective_from"]).date() if last + 1 < len(cards) else None
+        return instant_of(cards[first]["effective_from"]).date(), until
+
     def _upstream(self, name: str) -> list[Mapping[str, Any]] | None:
         for table in self._tables:
             for form in forms(name):

@@ -20,6 +20,7 @@ _LIMITS = ("context_window_tokens", "output_limit_tokens")
 _REGION = re.compile(
     r"^(?P<region>eu|us|apac|global|global-standard|us-gov|[a-z]{2}(?:-gov)?-[a-z]+-\d)/(?P<model>.+)$"
 )
+_REGIONS = ("", "us.", "eu.", "apac.", "jp.", "au.", "ca.")
 _WORLDWIDE = frozenset({"global", "global-standard"})
 _LISTS = ("rates", "tiers", "variants", "multipliers")
 _LONGEST_NAME = 120
@@ -31,11 +32,18 @@ _MOST_OF_EMBEDDINGS = 10
 class Merge:
     """Collects one provider's models, and counts by reason what could not be taken over."""
 
-    def __init__(self, provider: str, first: PriceSet, second: PriceSet, days: Days) -> None:
-        """Merge for ``provider``; ``first`` wins over ``second`` where both have a model."""
+    def __init__(
+        self, provider: str, first: PriceSet, second: PriceSet, days: Days, *, days_are_of_checks: bool = False
+    ) -> None:
+        """Merge for ``provider``; ``first`` wins over ``second`` where both have a model.
+
+        ``days_are_of_checks``: the days in the sets are those on which somebody saw another price than before.
+        """
+        self._days_are_of_checks = days_are_of_checks
         self._provider = provider
         self._first, self._second, self._days = first, second, days
         self._names: dict[str, dict[str, Any]] = {}
+        self._by_entry: dict[str, dict[str, Any]] = {}
         self.models: list[dict[str, Any]] = []
         self.left_out: Counter[str] = Counter()
 
@@ -52,6 +60,14 @@ class Merge:
             known = self._names.get(model["id"])
             if known is not None:
                 known["entry"]["card"][:0] = [self._by_people(card) for card in model["card"]]
+
+    def more(self, models: Iterable[Mapping[str, Any]]) -> None:
+        """Add rates that neither set has to every card of a model."""
+        for model in models:
+            known = self._names.get(model["id"])
+            for card in known["entry"]["card"] if known is not None else ():
+                card["rates"] |= {key: price for key, price in model["rates"].items() if key not in card["rates"]}
+                card["note"] = model["note"]
 
     def _by_people(self, card: Mapping[str, Any]) -> dict[str, Any]:
         # Empty text: of this table's cards, these were not taken over unseen.
@@ -82,6 +98,21 @@ class Merge:
                 "card": self._dated([name, *theirs["aliases"]], cards, self._first),
             }
             self._add(entry, theirs["aliases"], match=theirs.get("match"))
+        for known in list(self._names.values()):
+            self._add_regions(known)
+
+    def _add_regions(self, known: dict[str, Any]) -> None:
+        """Add the names that Bedrock has for what the set lists as ``regional.NAME``, as far as the set takes them."""
+        head, dot, name = known["entry"]["id"].partition(".")
+        if head != "regional" or not dot:
+            return
+        for region in _REGIONS:
+            candidate = f"{region}{name}"
+            taking = (
+                other for other in self._by_entry.values() if other["match"] and matches(other["match"], candidate)
+            )
+            if candidate not in self._names and next(taking, None) is known:
+                self._claim(known, candidate)
 
     def from_second(self, models: Mapping[str, Mapping[str, Any]]) -> None:
         """Take what the other set adds: limits, rates that are missing, names, models."""
@@ -159,7 +190,7 @@ class Merge:
         known = {"entry": entry, "match": match, "is_fixed": is_fixed}
         self.models.append(entry)
         entry["aliases"] = []
-        self._names[entry["id"]] = known
+        self._names[entry["id"]] = self._by_entry[entry["id"]] = known
         for alias in aliases:
             if alias not in self._names and _is_name(alias):
                 self._claim(known, alias)
@@ -170,6 +201,8 @@ class Merge:
 
     def _dated(self, names: list[str], cards: list[Mapping[str, Any]], price_set: PriceSet) -> list[dict[str, Any]]:
         """Return cards as ours: in the order of their days, the first with the best day that we can back."""
+        if self._days_are_of_checks and any(card["effective_from"] for card in cards):
+            return self._seen(names, cards, price_set)
         dated: list[dict[str, Any]] = []
         known = sorted((card for card in cards if card["effective_from"]), key=lambda card: card["effective_from"])
         for card in [card for card in cards if not card["effective_from"]][-1:]:
@@ -180,6 +213,25 @@ class Merge:
             dated.append(self._card(card, min(first, price_set.day), price_set, is_known=False))
         dated += [self._card(card, card["effective_from"], price_set, is_known=True) for card in known]
         return dated
+
+    def _seen(self, names: list[str], cards: list[Mapping[str, Any]], price_set: PriceSet) -> list[dict[str, Any]]:
+        """Return cards whose days are of checks: an older price only on days on which it was the vendor's own."""
+        known = sorted((card for card in cards if card["effective_from"]), key=lambda card: card["effective_from"])
+        found: list[dict[str, Any]] = []
+        for card in [card for card in cards if not card["effective_from"]][-1:]:
+            span, following = self._days.span(names, card), known[0]["effective_from"]
+            if span is None or span[0] >= following:
+                self.left_out["an old price whose days nobody wrote down"] += 1
+                continue
+            found.append(self._card(card, span[0], price_set, is_known=False))
+            found[-1]["effective_until"] = min(span[1] or following, following)
+        for card in known:
+            span, start = self._days.span(names, card), card["effective_from"]
+            floor = found[-1].get("effective_until", start) if found else date.min
+            if span is not None and span[1] is None and span[0] < start:
+                start = max(span[0], floor)
+            found.append(self._card(card, start, price_set, is_known=False))
+        return found
 
     def _card(self, card: Mapping[str, Any], start: date, price_set: PriceSet, *, is_known: bool) -> dict[str, Any]:
         found: dict[str, Any] = {"effective_from": start}

@@ -48,11 +48,13 @@ def tables(
     ours, theirs = _by_provider(first), _by_provider(second)
     texts, left_out = {}, Counter[str]()
     for provider in sorted({*ours, *theirs} - CURATED - _NO_SELLERS):
-        merge = Merge(provider, first, second, days)
+        said = rules.get("provider", {}).get(provider, {})
+        merge = Merge(provider, first, second, days, days_are_of_checks=said.get("days_are_of_checks", False))
         merge.reviewed([model for model in rules.get("reviewed", ()) if model["provider"] == provider])
         merge.from_first(ours.get(provider, {}).values())
-        kept = _kept(rules.get("provider", {}).get(provider, {}).get("besides"), curated)
+        kept = _kept(said.get("besides"), curated)
         merge.from_second({name: model for name, model in theirs.get(provider, {}).items() if name not in kept})
+        merge.more([model for model in rules.get("more", ()) if model["provider"] == provider])
         merge.earlier([model for model in rules.get("earlier", ()) if model["provider"] == provider])
         left_out.update(merge.left_out)
         if not merge.models:

@@ -147,6 +147,59 @@ def test_a_rerun_on_the_same_sets_changes_nothing() -> None:
     assert tables(FIRST, SECOND, WRITTEN, CURATED) == (TEXTS, LEFT_OUT)
 
 
+def _dated(name: str, *prices: tuple[date | None, dict[str, str]]) -> dict[str, Any]:
+    cards = [_model(name, rates, start)["card"][0] for start, rates in prices]
+    return _model(name, {}) | {"card": cards}
+
+
+CHANGE = date(2026, 10, 19)
+SEEN = PriceSet(
+    "genai-prices 9.9",
+    date(2026, 11, 1),
+    {
+        "seller/big-1": _dated("big-1", (None, {"input_per_mtok": "10", "output_per_mtok": "40"}), (CHANGE, PLAIN)),
+        "seller/else": _dated("else", (None, {"input_per_mtok": "10"}), (CHANGE, {"input_per_mtok": "9"})),
+    },
+)
+
+
+def test_a_day_of_a_check_is_no_start_and_an_older_price_holds_only_where_the_vendor_had_it() -> None:
+    rules = {"provider": {"seller": {"days_are_of_checks": True}}}
+    texts, left_out = tables(SEEN, SECOND._replace(models={}), rules, CURATED)
+
+    models = {model["id"]: model["card"] for model in tomllib.loads(texts["seller.toml"])["model"]}
+
+    assert [(date(2025, 1, 1), False), (date(2025, 6, 1), False)] == [
+        (card["effective_from"], card["effective_from_known"]) for card in models["big-1"]
+    ]
+    assert models["big-1"][0]["effective_until"] == date(2025, 6, 1)
+    assert [(card["effective_from"], card["effective_from_known"]) for card in models["else"]] == [(CHANGE, False)]
+    assert left_out["an old price whose days nobody wrote down"] == 1
+
+
+def test_a_regional_name_of_bedrock_goes_by_the_names_that_the_set_takes() -> None:
+    match = {"is": "ClauseContains", "contains": "acme.small-2"}
+    models = {
+        "bedrock/global.acme.small-2": _model("global.acme.small-2", PLAIN, match=match | {"contains": "global.acme"}),
+        "bedrock/regional.acme.small-2": _model("regional.acme.small-2", PLAIN, match=match),
+    }
+
+    texts, _ = tables(FIRST._replace(models=models), SECOND._replace(models={}), {}, CURATED)
+
+    aliases = {model["id"]: model.get("aliases", []) for model in tomllib.loads(texts["bedrock.toml"])["model"]}
+    assert {"acme.small-2", "us.acme.small-2", "eu.acme.small-2"} < set(aliases["regional.acme.small-2"])
+    assert aliases["global.acme.small-2"] == []
+
+
+def test_rates_that_neither_set_has_are_added_with_what_backs_them() -> None:
+    more = {"provider": "router", "id": "told", "rates": {"request_per_kcall": "1"}, "note": "A bill said so."}
+
+    texts, _ = tables(FIRST, SECOND, {"more": [more]}, CURATED)
+
+    (card,) = next(model for model in tomllib.loads(texts["router.toml"])["model"] if model["id"] == "told")["card"]
+    assert (card["rates"], card["note"]) == (PLAIN | {"request_per_kcall": "1"}, "A bill said so.")
+
+
 DAYS = Days(CURATED, {"llama-9": date(2026, 2, 2), "llama-9.1": date(2026, 4, 4)}, ["z/glm-x-20260816", "glm-y"])
 
 
