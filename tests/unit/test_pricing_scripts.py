@@ -167,6 +167,14 @@ def test_a_difference_that_is_kept_on_purpose_carries_its_reason(genai: dict[str
     assert {"we asked them"} == {item.because for item in found}
 
 
+def test_a_reason_about_one_set_excuses_no_difference_from_another(genai: dict[str, dict[str, Any]]) -> None:
+    raw = tomllib.loads(OURS + 'differs_because = "litellm rounds it"\n')
+
+    found = list(differences("openai", raw, PriceSet("genai-prices 1", date(2026, 11, 1), genai)))
+
+    assert {item.because for item in found} == {None}
+
+
 def test_appending_adds_cards_and_never_edits_one(genai: dict[str, dict[str, Any]]) -> None:
     raw = tomllib.loads(OURS)
     price_set = PriceSet("set 1", date(2026, 11, 1), genai)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ROUNDED = "the set keeps a price for a smaller unit, which was rounded on the way"
 _ROUNDED_BY = Fraction(1, 1000)
+_SETS = ("genai-prices", "litellm")
 
 
 class PriceSet(NamedTuple):
@@ -95,7 +96,8 @@ def _pairs(provider: str, raw: Mapping[str, Any], price_set: PriceSet) -> Iterat
             ours = _card_on(by_id[known_as(table, name, day) or ""], day)
             if ours is not None:
                 shared = {**table.priced_as, **ours.get("priced_as", {})}
-                yield _card_differences(name, day, ours, card, shared)
+                because = _reason(ours.get("differs_because"), price_set.name)
+                yield _card_differences((name, day, because), ours, card, shared)
 
 
 def known_as(table: ProviderTable, name: str, day: date = date.max) -> str | None:
@@ -125,11 +127,20 @@ def _card_on(model: Mapping[str, Any], day: date) -> Mapping[str, Any] | None:
     return found
 
 
+def _reason(because: str | None, price_set: str) -> str | None:
+    """Return a card's reason to differ where it is about this set; a reason names the set, or it is about all."""
+    named = [name for name in _SETS if because is not None and name in because]
+    return because if not named or price_set.partition(" ")[0] in named else None
+
+
 def _card_differences(
-    name: str, day: date, ours: Mapping[str, Any], theirs: Mapping[str, Any], priced_as: Mapping[str, str]
+    about: tuple[str, date, str | None],
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    priced_as: Mapping[str, str],
 ) -> tuple[int, list[Difference]]:
+    name, day, because = about
     left, right = dict(_flat(ours, day)), dict(_flat(theirs, day))
-    because = ours.get("differs_because")
     agreements, found = 0, []
     for meter in sorted(set(left) | set(right)):
         mine, other = left.get(meter), right.get(meter)
