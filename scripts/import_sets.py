@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.compile_prices import EDITED, ROOT
 from scripts.import_days import Days
 from scripts.import_merge import Merge
-from scripts.price_toml import dump_table
+from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.schema import TableChecker

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scripts.price_toml import dump_table
+from tokencalc.pricing.dump import dump_table
 from tokencalc.money import decimal_from
 from tokencalc.pricing.schema import TableChecker
 from tokencalc.pricing.sets import PriceSet, append_new, differences, genai_facts, litellm_facts

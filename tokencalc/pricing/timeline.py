@@ -64,7 +64,8 @@ def timeline_of(name: str, tables: Sequence[ProviderTable], plan: Planner) -> Ti
     """Return the timeline of a name that these tables of one provider have, the one that wins first."""
     spans = list(_spans(tables[-1], name, plan))
     for table in reversed(tables[:-1]):
-        spans = _laid_over(list(_spans(table, name, plan)), spans)
+        top = list(_spans(table, name, plan))
+        spans = _laid_over(_until_the_next(top, spans) if table.is_update else top, spans)
     starts: list[datetime] = []
     cards: list[PlannedCard | None] = []
     for index, (start, end, card) in enumerate(spans):
@@ -83,6 +84,7 @@ def _spans(table: ProviderTable, name: str, plan: Planner) -> Iterator[Span]:
         return
     targets = table.moving[name]
     for index, target in enumerate(targets):
+        # A table of one's own may know some of the models that a name moves between: the rest shows through.
         until = instant_of(targets[index + 1]["effective_from"]) if index + 1 < len(targets) else None
         yield from _model_spans(table, target["model"], (instant_of(target["effective_from"]), until), plan)
 
@@ -97,6 +99,27 @@ def _model_spans(
         end = min(ends) if ends else None
         if end is None or start < end:
             yield start, end, plan(card, table)
+
+
+def _until_the_next(top: list[Span], below: list[Span]) -> list[Span]:
+    """End the spans of an accepted update where the list below has news: it knew the list of its own day only."""
+    ended = []
+    for start, end, card in top:
+        news = [begin for begin, _, _ in below if begin > start]
+        ends = [one for one in (end, *news) if one is not None]
+        ended.append((start, min(ends, default=None), card))
+    return ended
+
+
+def split_at(timeline: Timeline, cuts: Sequence[datetime]) -> Timeline:
+    """Return the same timeline with a card's span begun anew at each cut that lies in it."""
+    starts, cards = list(timeline.starts), list(timeline.cards)
+    for cut in cuts:
+        index = bisect_right(starts, cut)
+        if index and starts[index - 1] != cut:
+            starts.insert(index, cut)
+            cards.insert(index, cards[index - 1])
+    return timeline._replace(starts=tuple(starts), cards=tuple(cards))
 
 
 def _laid_over(top: list[Span], below: list[Span]) -> list[Span]:
