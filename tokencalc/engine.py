@@ -24,7 +24,7 @@ from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.budgets.statuses import read_statuses
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
-from tokencalc.config import Settings, default_ledger_path, load_settings
+from tokencalc.config import Settings, default_ledger_path, default_price_folder, load_settings
 from tokencalc.context import label_from
 from tokencalc.drafts import Drafts
 from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
@@ -34,6 +34,7 @@ from tokencalc.ledger import query
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
+from tokencalc.pricing.accepted import accepted_tables
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.providers.registry import read_usage
@@ -70,6 +71,7 @@ class Engine:
         self.catalog = catalog
         self.settings = settings
         self.clock = clock
+        self._tables: tuple[Path, ...] = settings.prices
         self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
         self._announcer: Announcer | None = None
         self._swept_s = float("-inf")
@@ -88,7 +90,8 @@ class Engine:
     ) -> Self:
         """Open a ledger (a path, ``":memory:"``, or None for the settings' or the user's own) and what belongs to it.
 
-        ``prices`` are the caller's own price tables, on top of those in the settings;
+        ``prices`` are the caller's own price tables, on top of those in the settings and
+        of what was accepted from `tokencalc prices update`;
         ``run`` names this run for budgets of the period "run"; ``listeners`` are
         called with events, on a thread of their own. Raises ConfigInvalid,
         PriceTableInvalid, LedgerUnavailable, LedgerCorrupt or LedgerVersionUnsupported.
@@ -97,8 +100,8 @@ class Engine:
         if run is not None:
             found = replace(found, run=label_from(run, name="run"))
         budgets = [budget_from(definition) for definition in found.budgets]
-        tables = [*found.prices, *(Path(path) for path in prices)]
-        catalog = Catalog.packaged().with_files(tables) if tables else Catalog.packaged()
+        tables = (*found.prices, *(Path(path) for path in prices))
+        catalog = _catalog(found, tables)
         announcer = Announcer(listeners)
         watch = SystemClock() if clock is None else clock
         store = SqliteStore(
@@ -109,6 +112,7 @@ class Engine:
         )
         engine = cls(store, catalog, found, watch)
         engine._announcer = announcer
+        engine._tables = tables
         try:
             for budget in budgets:
                 engine.set_budget(budget)
@@ -132,6 +136,11 @@ class Engine:
         self.store.close()
         if self._announcer is not None:
             self._announcer.close()
+
+    def reload_prices(self) -> None:
+        """Read the price tables anew, as `Engine.open` did: what was accepted since then holds from now on."""
+        self.catalog = _catalog(self.settings, self._tables)
+        self.verbs = Verbs(Drafts(self.catalog, self.clock, self.settings), self.store.chain_id)
 
     @property
     def path(self) -> Path | None:
@@ -395,3 +404,9 @@ class Engine:
         if is_due:
             self._swept_s = now_s
         return is_due
+
+
+def _catalog(settings: Settings, tables: Sequence[Path]) -> Catalog:
+    """The packaged tables, what the user accepted from updates, and the user's own files on top."""
+    updates = accepted_tables(settings.price_folder or default_price_folder())
+    return Catalog.packaged().with_files(tables, updates=updates) if tables or updates else Catalog.packaged()

@@ -64,7 +64,7 @@ def review(raw: dict[str, Any], file: str, *, packaged: bool, record: Mapping[st
 
 
 def _schema(raw: dict[str, Any], file: str, *, packaged: bool) -> Iterator[Finding]:
-    """Yield the first fault of each model and of what is not a model; faults between models where there are no others."""
+    """Yield the first fault of each model and of the rest; faults between models where there are no others."""
     models = raw.get("model")
     parts: list[dict[str, Any]] = []
     if isinstance(models, list) and len(models) > 1:
