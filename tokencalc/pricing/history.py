@@ -91,6 +91,11 @@ def released(path: Path = RELEASED) -> dict[str, str]:
     }
 
 
+def cards_of(provider: str, record: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of a record that is about one provider."""
+    return {card_id: digest for card_id, digest in record.items() if card_id.startswith(f"{provider}/")}
+
+
 def released_text(digests: Mapping[str, str], corrections: list[Mapping[str, str]]) -> str:
     """Return the text of the list of released cards, one line for each provider's model."""
     nested: dict[str, dict[str, dict[str, str]]] = {}

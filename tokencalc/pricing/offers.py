@@ -148,7 +148,8 @@ def offer_of_genai(file: Path | None, *, provider: str | None, today: date) -> O
             left_out.append(f"{key}: sold in units or under a name that we do not have")
             continue
         head = {"provider": owner, "imported": name, "checked_on": price_set.day}
-        entry = new_model(model.lower(), facts | {"card": _datable(facts["card"], price_set.day)}, {}, price_set)
+        told = {**facts, "card": _datable(facts["card"], price_set.day)}
+        entry = new_model(model.lower(), told, {}, price_set)
         entry["card"] = [_clipped(card) for card in entry["card"]]
         faults = review(head | {"model": [entry]}, name, packaged=False, record={})
         first = next((item for item in faults if item.severity == "error"), None)

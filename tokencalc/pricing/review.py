@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from tokencalc.errors import PriceTableInvalid
 from tokencalc.pricing.bounds import faults, is_answered, oddities
 from tokencalc.pricing.build import ProviderTable
-from tokencalc.pricing.history import broken, digests_of
-from tokencalc.pricing.loader import read_toml
+from tokencalc.pricing.history import broken, cards_of, digests_of, released
+from tokencalc.pricing.loader import packaged_index, packaged_raw, read_toml
 from tokencalc.pricing.schema import TableChecker
 
 if TYPE_CHECKING:
@@ -43,6 +43,33 @@ def review_file(path: Path, *, record: Mapping[str, str] | None = None) -> list[
     except PriceTableInvalid as error:
         return [Finding("error", str(path), error.path, error.message)]
     return review(raw, str(path), packaged=False, record=record or {})
+
+
+class Packaged(NamedTuple):
+    """The review of the packaged tables: how many there are, and what was found."""
+
+    tables: int
+    findings: list[Finding]
+
+
+def review_packaged() -> Packaged:
+    """Review the tables that travel with the package, and hold them to the cards of the last release."""
+    tables = {
+        provider: packaged_raw(provider)
+        for index in ("index", "imported")
+        for provider in packaged_index(index)["providers"]
+    }
+    record = released()
+    found = [
+        finding
+        for provider, raw in tables.items()
+        for finding in review(raw, f"packaged {provider}", packaged=True, record=cards_of(provider, record))
+    ]
+    gone = sorted({card_id.partition("/")[0] for card_id in record} - set(tables))
+    found += [
+        Finding("error", f"packaged {name}", name, "the table was released and is gone; put it back") for name in gone
+    ]
+    return Packaged(len(tables), found)
 
 
 def review(raw: dict[str, Any], file: str, *, packaged: bool, record: Mapping[str, str]) -> list[Finding]:

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from tokencalc.pricing.plan import PlannedCard
 
     Planner = Callable[[RateCard, ProviderTable], PlannedCard]
-    Span = tuple[datetime, datetime | None, PlannedCard]
 
 _FAR = datetime.max.replace(tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """A card with the half-open interval in which it applies."""
+
+    start: datetime
+    end: datetime | None
+    card: PlannedCard
+
+    def holds(self, instant: datetime) -> bool:
+        """Tell whether an instant lies in the span."""
+        return self.start <= instant and (self.end is None or instant < self.end)
 
 
 class Timeline(NamedTuple):
@@ -45,6 +56,15 @@ class Timeline(NamedTuple):
         if found is None:
             self._unknown(instant)
         return found
+
+    def spans(self) -> tuple[Span, ...]:
+        """Return the cards with the intervals in which they apply, oldest first; gaps are left out."""
+        ends = (*self.starts[1:], None)
+        return tuple(
+            Span(start, end, card)
+            for start, end, card in zip(self.starts, ends, self.cards, strict=True)
+            if card is not None
+        )
 
     def _unknown(self, instant: datetime) -> NoReturn:
         known = ", ".join(
@@ -98,7 +118,7 @@ def _model_spans(
         ends = [end for end in (card.effective_until, until) if end is not None]
         end = min(ends) if ends else None
         if end is None or start < end:
-            yield start, end, plan(card, table)
+            yield Span(start, end, plan(card, table))
 
 
 def _until_the_next(top: list[Span], below: list[Span]) -> list[Span]:
@@ -107,7 +127,7 @@ def _until_the_next(top: list[Span], below: list[Span]) -> list[Span]:
     for start, end, card in top:
         news = [begin for begin, _, _ in below if begin > start]
         ends = [one for one in (end, *news) if one is not None]
-        ended.append((start, min(ends, default=None), card))
+        ended.append(Span(start, min(ends, default=None), card))
     return ended
 
 
@@ -129,5 +149,5 @@ def _laid_over(top: list[Span], below: list[Span]) -> list[Span]:
     for start, end in pairwise(edges):
         cards = [card for spans in (top, below) for begin, until, card in spans if begin <= start < (until or _FAR)]
         if cards:
-            merged.append((start, None if end == _FAR else end, cards[0]))
+            merged.append(Span(start, None if end == _FAR else end, cards[0]))
     return merged
