@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.clock import instant_from
 from tokencalc.errors import PriceJump, PriceTableInvalid, PriceUnknown
-from tokencalc.pricing.accepted import accepted_tables, read_record, write_accepted
+from tokencalc.pricing.accepted import accepted_tables, read_record
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.changes import Changes, RateChange, rate_changes
@@ -24,6 +24,7 @@ from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import merged, start_of
 from tokencalc.pricing.offers import GENAI, Offer, offer_of_file, offer_of_genai
 from tokencalc.pricing.review import review
+from tokencalc.pricing.writing import write_accepted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,8 @@ def apply_update(update: Update, *, force: bool = False) -> tuple[Path, ...]:
         named = tuple(jump_text(jump) for jump in update.jumps)
         more = f", and {len(named) - 10} more" if len(named) > 10 else ""  # noqa: PLR2004  # what fits on a screen
         raise PriceJump(
-            f"{len(named)} prices move by ten times or more, which is more often a wrong unit than news: "
+            f"{'a price moves' if len(named) == 1 else f'{len(named)} prices move'} by ten times or more, "
+            f"which is more often a wrong unit than news: "
             f"{', '.join(named[:10])}{more}; look at the source, then accept them with --force (force=True)",
             jumps=named,
         )

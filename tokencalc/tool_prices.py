@@ -1,0 +1,48 @@
+"""What `update_pricing` answers: what an offered price table changes, and whether it was accepted.
+
+In a file of its own because reading offers loads what no other answer needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.config import default_price_folder
+from tokencalc.errors import CallInvalid
+from tokencalc.pricing.offers import GENAI
+from tokencalc.pricing.updating import apply_update, plan_update
+from tokencalc.reports.prices import update_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tokencalc.engine import Engine
+
+
+def update_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """What an offered price table changes; with ``confirm`` it is accepted, and prices from now on.
+
+    A jump of ten times or more is told in a dry run, and refused with ``confirm`` unless ``force`` is given.
+    """
+    source = read.get("source")
+    if (source is None) == ("file" not in read):
+        raise CallInvalid(
+            f"update_pricing: give file, a price table, or source={GENAI!r} (with its wheel as wheel)",
+            path="file",
+            found=read.get("file"),
+        )
+    if "wheel" in read and source is None:
+        raise CallInvalid(f"wheel: goes with source={GENAI!r}", path="wheel", found=read["wheel"])
+    update = plan_update(
+        GENAI if source == GENAI else Path(read["file"]),
+        folder=engine.settings.price_folder or default_price_folder(),
+        now=now,
+        provider=read.get("provider"),
+        file=Path(read["wheel"]) if "wheel" in read else None,
+    )
+    written = apply_update(update, force=read.get("force", False)) if read.get("confirm", False) else ()
+    if written:
+        engine.reload_prices()
+    return update_document(update, written)
