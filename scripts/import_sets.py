@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from scripts.compile_prices import EDITED, ROOT
 from scripts.import_days import Days
 from scripts.import_merge import Merge
-from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.build import ProviderTable
+from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.schema import TableChecker
 from tokencalc.pricing.sets import PriceSet, genai_facts, litellm_facts

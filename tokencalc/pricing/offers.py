@@ -17,7 +17,7 @@ from tokencalc.pricing.checks import instant_of
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import from_now, lasts
 from tokencalc.pricing.review import review
-from tokencalc.pricing.sets import PriceSet, genai_facts, is_for_us
+from tokencalc.pricing.sets import PriceSet, genai_facts
 from tokencalc.pricing.sets.difference import new_model
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def offer_of_genai(file: Path | None, *, provider: str | None, today: date) -> O
         owner, _, model = key.partition("/")
         if provider is not None and owner != provider:
             continue
-        if not is_for_us(facts) or not model[-1:].isalnum():
-            left_out.append(f"{key}: sold in units or under a name that we do not have")
+        if not facts["card"][-1]["rates"] or not model[-1:].isalnum():
+            left_out.append(f"{key}: no price in a unit that we have, or a prefix in place of a name")
             continue
         head = {"provider": owner, "imported": name, "checked_on": price_set.day}
         told = {**facts, "card": _datable(facts["card"], price_set.day)}
