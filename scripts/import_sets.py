@@ -63,7 +63,7 @@ def tables(
             continue
         raw = _table(provider, merge.models, rules, first)
         implausible = [model for model in raw["model"] if _is_implausible(raw, model)]
-        left_out["a price that cannot be right in its unit"] += len(implausible)
+        left_out += Counter({"a price that cannot be right in its unit": len(implausible)})
         raw["model"] = [model for model in raw["model"] if model not in implausible]
         TableChecker(f"{provider}.toml", packaged=True).table(raw)
         sets = f"{first.name} and {second.name}"

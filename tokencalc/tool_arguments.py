@@ -223,9 +223,8 @@ class GetUsageReport(GetCostBreakdown):
 class UpdatePricing(Arguments):
     """Show what a price table would change, and accept it with confirm."""
 
-    file: str | None = Field(None, description="The path of a price table, in the form of our own.")
-    source: Literal["genai-prices"] | None = Field(None, description="The installed public set, instead of a file.")
-    wheel: str | None = Field(None, description="With source: the wheel of the set, where it is not installed.")
+    file: str = Field(description="The path of a price table in the form of our own, or genai-prices for that set.")
+    wheel: str | None = Field(None, description="With genai-prices: its wheel, where it is not installed.")
     provider: Label | None = Field(None, description="Take only this provider's prices.")
     confirm: bool | None = Field(None, description="Accept what differs; without it nothing is written.")
     force: bool | None = Field(None, description="Accept prices that move by ten times or more.")

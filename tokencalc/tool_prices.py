@@ -26,17 +26,11 @@ def update_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> 
 
     A jump of ten times or more is told in a dry run, and refused with ``confirm`` unless ``force`` is given.
     """
-    source = read.get("source")
-    if (source is None) == ("file" not in read):
-        raise CallInvalid(
-            f"update_pricing: give file, a price table, or source={GENAI!r} (with its wheel as wheel)",
-            path="file",
-            found=read.get("file"),
-        )
-    if "wheel" in read and source is None:
-        raise CallInvalid(f"wheel: goes with source={GENAI!r}", path="wheel", found=read["wheel"])
+    file = read["file"]
+    if "wheel" in read and file != GENAI:
+        raise CallInvalid(f"wheel: goes with file={GENAI!r}", path="wheel", found=read["wheel"])
     update = plan_update(
-        GENAI if source == GENAI else Path(read["file"]),
+        GENAI if file == GENAI else Path(file),
         folder=engine.settings.price_folder or default_price_folder(),
         now=now,
         provider=read.get("provider"),
