@@ -24,7 +24,7 @@ from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.budgets.statuses import read_statuses
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
-from tokencalc.config import Settings, default_ledger_path, default_price_folder, load_settings
+from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
 from tokencalc.drafts import Drafts
 from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
@@ -34,9 +34,8 @@ from tokencalc.ledger import query
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
-from tokencalc.pricing.accepted import accepted_tables
-from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate
+from tokencalc.pricing.own import catalog_with
 from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
@@ -44,7 +43,6 @@ from tokencalc.verbs import Verbs
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
     from tokencalc.budgets.checks import Verification
@@ -55,6 +53,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.sqlite import Durability
+    from tokencalc.pricing.catalog import Catalog
     from tokencalc.repricing import Repricing
 
 Result = TypeVar("Result")
@@ -71,7 +70,6 @@ class Engine:
         self.catalog = catalog
         self.settings = settings
         self.clock = clock
-        self._tables: tuple[Path, ...] = settings.prices
         self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
         self._announcer: Announcer | None = None
         self._swept_s = float("-inf")
@@ -90,8 +88,7 @@ class Engine:
     ) -> Self:
         """Open a ledger (a path, ``":memory:"``, or None for the settings' or the user's own) and what belongs to it.
 
-        ``prices`` are the caller's own price tables, on top of those in the settings and
-        of what was accepted from `tokencalc prices update`;
+        ``prices`` are the caller's own price tables, on top of those in the settings;
         ``run`` names this run for budgets of the period "run"; ``listeners`` are
         called with events, on a thread of their own. Raises ConfigInvalid,
         PriceTableInvalid, LedgerUnavailable, LedgerCorrupt or LedgerVersionUnsupported.
@@ -100,8 +97,7 @@ class Engine:
         if run is not None:
             found = replace(found, run=label_from(run, name="run"))
         budgets = [budget_from(definition) for definition in found.budgets]
-        tables = (*found.prices, *(Path(path) for path in prices))
-        catalog = _catalog(found, tables)
+        catalog = catalog_with(found, (*found.prices, *(Path(path) for path in prices)))
         announcer = Announcer(listeners)
         watch = SystemClock() if clock is None else clock
         store = SqliteStore(
@@ -112,7 +108,6 @@ class Engine:
         )
         engine = cls(store, catalog, found, watch)
         engine._announcer = announcer
-        engine._tables = tables
         try:
             for budget in budgets:
                 engine.set_budget(budget)
@@ -125,9 +120,7 @@ class Engine:
         """Return the engine."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         """Close the engine."""
         self.close()
 
@@ -138,8 +131,8 @@ class Engine:
             self._announcer.close()
 
     def reload_prices(self) -> None:
-        """Read the price tables anew, as `Engine.open` did: what was accepted since then holds from now on."""
-        self.catalog = _catalog(self.settings, self._tables)
+        """Read the price tables anew: what was accepted since the engine was opened holds from now on."""
+        self.catalog = catalog_with(self.settings, self.catalog.files)
         self.verbs = Verbs(Drafts(self.catalog, self.clock, self.settings), self.store.chain_id)
 
     @property
@@ -404,9 +397,3 @@ class Engine:
         if is_due:
             self._swept_s = now_s
         return is_due
-
-
-def _catalog(settings: Settings, tables: Sequence[Path]) -> Catalog:
-    """The packaged tables, what the user accepted from updates, and the user's own files on top."""
-    updates = accepted_tables(settings.price_folder or default_price_folder())
-    return Catalog.packaged().with_files(tables, updates=updates) if tables or updates else Catalog.packaged()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.config import default_price_folder
 from tokencalc.pricing.accepted import accepted_tables
 from tokencalc.pricing.catalog import STALE_AFTER_DAYS
+from tokencalc.pricing.own import price_folder
 from tokencalc.tokens.count import cache_info, loaded_encodings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def metrics_answer(
     done, failed = sum(counts.values()), sum(values["failed"] for values in operations.values())
     total = engine.report(group_by=("provider",)).total
     cache, settings = cache_info(), engine.settings
-    folder, age_days = settings.price_folder or default_price_folder(), engine.catalog.age_days(now)
+    folder, age_days = price_folder(settings), engine.catalog.age_days(now)
     looked_up = cache.hits + cache.misses
     return {
         "operations": operations,

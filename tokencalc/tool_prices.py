@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.config import default_price_folder
 from tokencalc.errors import CallInvalid
 from tokencalc.pricing.offers import GENAI
+from tokencalc.pricing.own import price_folder
 from tokencalc.pricing.updating import apply_update, plan_update
 from tokencalc.reports.prices import update_document
 
@@ -31,7 +31,7 @@ def update_answer(engine: Engine, read: Mapping[str, Any], *, now: datetime) -> 
         raise CallInvalid(f"wheel: goes with file={GENAI!r}", path="wheel", found=read["wheel"])
     update = plan_update(
         GENAI if file == GENAI else Path(file),
-        folder=engine.settings.price_folder or default_price_folder(),
+        folder=price_folder(engine.settings),
         now=now,
         provider=read.get("provider"),
         file=Path(read["wheel"]) if "wheel" in read else None,

@@ -15,13 +15,14 @@ from tokencalc.cli.options import examples, json_option, ledger_option, ledger_p
 from tokencalc.cli.output import counted, number, put_json, table
 from tokencalc.cli.versions import tokencalc_version
 from tokencalc.clock import SystemClock
-from tokencalc.config import default_price_folder, load_settings
+from tokencalc.config import load_settings
 from tokencalc.engine import Engine
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
 from tokencalc.ledger.schema import SCHEMA_VERSION
 from tokencalc.pricing.accepted import accepted_tables
-from tokencalc.pricing.catalog import STALE_AFTER_DAYS, Catalog
+from tokencalc.pricing.catalog import STALE_AFTER_DAYS
+from tokencalc.pricing.own import catalog_with, price_folder
 from tokencalc.tokens.count import count_text, loaded_encodings
 
 if TYPE_CHECKING:
@@ -109,10 +110,10 @@ def _size(size_bytes: int) -> str:
 
 
 def _prices(settings: Settings) -> Iterator[Check]:
-    folder = settings.price_folder or default_price_folder()
+    folder = price_folder(settings)
     try:
         updates = accepted_tables(folder)
-        catalog = Catalog.packaged().with_files(settings.prices, updates=updates)
+        catalog = catalog_with(settings, settings.prices)
         now = SystemClock().now()
         age_days, models = catalog.age_days(now), len(catalog.models())
     except TokencalcError as error:

@@ -12,12 +12,13 @@ from tokencalc.cli.exits import OK, REFUSED
 from tokencalc.cli.options import Instant, examples, json_option, pricing_engine
 from tokencalc.cli.output import counted, put, put_json, rate_text, say, table
 from tokencalc.clock import SystemClock
-from tokencalc.config import default_price_folder, load_settings
+from tokencalc.config import load_settings
 from tokencalc.errors import CallInvalid
 from tokencalc.money import decimal_text
 from tokencalc.pricing.changes import changes_of
 from tokencalc.pricing.flat import unit_text
 from tokencalc.pricing.offers import GENAI
+from tokencalc.pricing.own import price_folder
 from tokencalc.pricing.updating import apply_update, jump_text, plan_update
 from tokencalc.reports.prices import changes_document, update_document
 from tokencalc.usage import Meter
@@ -145,7 +146,7 @@ def update_prices(  # noqa: PLR0913  # one argument for each option
         raise CallInvalid(
             f"file: --file goes with {GENAI}; give the table itself as {source!r:.60}", path="file", found=source
         )
-    folder = load_settings().price_folder or default_price_folder()
+    folder = price_folder(load_settings())
     update = plan_update(
         source if source == GENAI else Path(source),
         folder=folder,

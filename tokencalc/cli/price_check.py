@@ -9,8 +9,9 @@ import click
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option
 from tokencalc.cli.output import counted, put, put_json
-from tokencalc.config import default_price_folder, load_settings
+from tokencalc.config import load_settings
 from tokencalc.pricing.accepted import accepted_tables, read_record
+from tokencalc.pricing.own import price_folder
 from tokencalc.pricing.review import Finding, review_file, review_packaged
 
 
@@ -24,7 +25,7 @@ def check_prices(*, files: tuple[Path, ...], as_json: bool) -> int:
     is an error; a warning wants a look, or a note on its card.
     """
     settings = load_settings()
-    folder = settings.price_folder or default_price_folder()
+    folder = price_folder(settings)
     record = read_record(folder)
     own = files or (*accepted_tables(folder), *settings.prices)
     findings: list[Finding] = []

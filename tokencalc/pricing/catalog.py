@@ -40,7 +40,12 @@ older than this, a list has probably missed one."""
 
 
 class Catalog:
-    """The set of rate cards and model facts; answers for (provider, model, instant)."""
+    """The set of rate cards and model facts; answers for (provider, model, instant).
+
+    ``files`` are the user's own tables on top, those of updates left out.
+    """
+
+    files: tuple[Path, ...] = ()
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         """Stack layers of tables, the one that wins first; most callers want `packaged`."""
@@ -84,7 +89,9 @@ class Catalog:
                     break
             layers = (layer, *layers)
             _check_discounts(layer, layers)
-        return Catalog(layers)
+        found = Catalog(layers)
+        found.files = (*self.files, *paths)
+        return found
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -6,29 +6,25 @@ wheel, or the one file inside it.
 
 from __future__ import annotations
 
-import re
-import zipfile
-from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tokencalc.errors import CallInvalid, ExtraMissing, PriceTableInvalid
+from tokencalc.errors import CallInvalid, PriceTableInvalid
 from tokencalc.pricing.checks import instant_of
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import from_now, lasts
 from tokencalc.pricing.review import review
-from tokencalc.pricing.sets import PriceSet, genai_facts
-from tokencalc.pricing.sets.difference import new_model
+from tokencalc.pricing.sets.appending import new_model
+from tokencalc.pricing.sets.finding import price_set as price_set_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from tokencalc.pricing.sets import PriceSet
 
 GENAI = "genai-prices"
 """The name by which `prices update` takes the public set."""
-
-_MEMBER = "genai_prices/data.py"
-_DATE = re.compile(r"\bdate\((\d{4}), (\d{1,2}), (\d{1,2})\)")
-_WHEEL = re.compile(r"genai_prices-(?P<version>[\w.]+)-")
 
 
 class Offer(NamedTuple):
@@ -86,62 +82,16 @@ def _refuse_odd(path: Path) -> None:
         raise CallInvalid("file: a path holds no null character", path="file", found=None)
 
 
-def genai_source(file: Path | None) -> tuple[Path, str]:
-    """Return where the set's data is, and its name with the version; ExtraMissing where it is not installed."""
-    if file is not None:
-        _refuse_odd(file)
-        named = _WHEEL.match(file.name)
-        return file, f"{GENAI} {named['version']}" if named else GENAI
-    # 20 ms that only this look-up needs.
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415
-
-    try:
-        found = distribution(GENAI)
-    except PackageNotFoundError:
-        raise ExtraMissing(
-            f"{GENAI} is not installed; run: pip install {GENAI}, or give its wheel as a file",
-            extra=GENAI,
-            install=f"pip install {GENAI}",
-        ) from None
-    return Path(str(found.locate_file(_MEMBER))), f"{GENAI} {found.version}"
-
-
-def genai_day(text: str, today: date) -> date:
-    """Return the newest day in the set that is not to come, today where it has none: it dates itself nowhere else."""
-    days = (date(*map(int, parts)) for parts in _DATE.findall(text))
-    return max((day for day in days if day <= today), default=today)
-
-
-def set_text(path: Path) -> str:
-    """Return the text of the set's data; PriceTableInvalid where the file does not hold it."""
-    try:
-        if path.suffix == ".whl":
-            with zipfile.ZipFile(path) as wheel:
-                return wheel.read(_MEMBER).decode("utf-8")
-        return path.read_text(encoding="utf-8")
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise unreadable_set(path, error) from error
-
-
-def unreadable_set(path: Path, error: Exception) -> PriceTableInvalid:
-    """Return the error for a file that is not the set's data."""
-    return PriceTableInvalid(
-        f"{path}: cannot be read as the data of {GENAI} ({error!s:.200}); give its wheel, or {_MEMBER} from it",
-        file=str(path),
-        path="",
-        found=None,
-    )
-
-
 def offer_of_genai(file: Path | None, *, provider: str | None, today: date) -> Offer:
     """Read the set as tables of ours; a model that fails the check is left out, with the reason."""
-    path, name = genai_source(file)
-    text = set_text(path)
-    price_set = PriceSet(name, genai_day(text, today), _facts(path))
+    price_set = _dated(_read_set(file, today), today)
+    name = price_set.name
     tables: dict[str, dict[str, Any]] = {}
     left_out = []
     for key, facts in price_set.models.items():
         owner, _, model = key.partition("/")
+        if owner.startswith("huggingface"):
+            owner = owner.replace("_", "-")  # as the imported tables name the sellers behind that door
         if provider is not None and owner != provider:
             continue
         if not facts["card"][-1]["rates"] or not model[-1:].isalnum():
@@ -149,7 +99,7 @@ def offer_of_genai(file: Path | None, *, provider: str | None, today: date) -> O
             continue
         head = {"provider": owner, "imported": name, "checked_on": price_set.day}
         told = {**facts, "card": _datable(facts["card"], price_set.day)}
-        entry = new_model(model.lower(), told, {}, price_set)
+        entry = new_model(model.lower(), told, price_set)
         entry["card"] = [_clipped(card) for card in entry["card"]]
         faults = review(head | {"model": [entry]}, name, packaged=False, record={})
         first = next((item for item in faults if item.severity == "error"), None)
@@ -182,9 +132,21 @@ def _clipped(card: Mapping[str, Any]) -> dict[str, Any]:
     return {**card, "variants": [from_now(item, start) for item in lasting]}
 
 
-def _facts(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _read_set(file: Path | None, today: date) -> PriceSet:
+    if file is not None:
+        _refuse_odd(file)
     try:
-        return genai_facts(path)
-    # Whatever a module that is no such data makes its reader stumble over.
-    except (SyntaxError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise unreadable_set(path, error) from error
+        return price_set_of(GENAI, file=file, day=today)
+    # Nested deeper than Python reads, on purpose or by damage.
+    except (RecursionError, MemoryError, LookupError) as error:
+        raise PriceTableInvalid(
+            f"{file or GENAI}: is no data of {GENAI} ({type(error).__name__})", file=str(file), path="", found=None
+        ) from error
+
+
+def _dated(price_set: PriceSet, today: date) -> PriceSet:
+    """Give a set the newest day of any of its prices that is not to come: it dates itself nowhere else."""
+    cards = [card for model in price_set.models.values() for card in model["card"]]
+    items = [*cards, *(variant for card in cards for variant in card.get("variants", ()))]
+    days = {item["effective_from"] for item in items if item.get("effective_from")}
+    return price_set._replace(day=max((day for day in days if day <= today), default=today))

@@ -66,7 +66,7 @@ def plan_update(
     """Say what accepting an offer would change: a table's path, or ``genai-prices`` (``file``: its wheel).
 
     Raises PriceTableInvalid where the offer fails the check, or where an accepted
-    table was edited; ExtraMissing where genai-prices is not installed.
+    table was edited; also where genai-prices is not installed.
     """
     now, record = instant_from(now, name="now"), read_record(folder)
     if what == GENAI:
