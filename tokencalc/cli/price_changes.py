@@ -19,7 +19,7 @@ from tokencalc.pricing.changes import changes_of
 from tokencalc.pricing.flat import unit_text
 from tokencalc.pricing.offers import GENAI
 from tokencalc.pricing.own import price_folder
-from tokencalc.pricing.updating import apply_update, jump_text, plan_update
+from tokencalc.pricing.updating import apply_update, change_text, plan_update
 from tokencalc.reports.prices import changes_document, update_document
 from tokencalc.usage import Meter
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tokencalc.pricing.updating import Update
 
 _MOST_NOTES = 5
+_MOST_KEPT = 20
 
 
 @click.command("diff", epilog=examples("tokencalc prices diff 2025-06-01 2025-07-01 --provider openai"))
@@ -183,7 +184,11 @@ def _show_update(update: Update) -> None:
     put(f"{update.name} against what applies today:")
     show_changes(update.changes)
     for jump in update.jumps:
-        say(f"A jump: {jump_text(jump)}")
+        say(f"A jump: {change_text(jump)}")
+    for kept in update.kept[:_MOST_KEPT]:
+        say(f"Kept on purpose: {kept}")
+    if len(update.kept) > _MOST_KEPT:
+        say(f"Kept on purpose: {len(update.kept) - _MOST_KEPT} more; --json has all.")
     for note in update.notes[:_MOST_NOTES]:
         say(f"Left out: {note}")
     if len(update.notes) > _MOST_NOTES:

@@ -89,8 +89,8 @@ def _outside(slot: Slot, price: Price) -> Iterator[str]:
         return
     each, sold = unit_text(slot.meter, price.per), unit_text(slot.meter, bound.per)
     yield (
-        f"{_named(slot)}: ${decimal_text(price.amount)} for a {each} is outside ${bound.low} to ${bound.high} "
-        f"for a {sold} ({bound.why}); is the unit right?"
+        f"{_named(slot)}: ${decimal_text(price.amount)} per {each} is outside ${bound.low} to ${bound.high} "
+        f"per {sold} ({bound.why}); is the unit right?"
     )
 
 

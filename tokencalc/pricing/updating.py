@@ -18,7 +18,7 @@ from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.changes import Changes, RateChange, rate_changes
 from tokencalc.pricing.checks import instant_of
 from tokencalc.pricing.dump import dump_table
-from tokencalc.pricing.flat import charged, flat
+from tokencalc.pricing.flat import flat
 from tokencalc.pricing.history import digests_of
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import merged, start_of
@@ -27,7 +27,7 @@ from tokencalc.pricing.review import review
 from tokencalc.pricing.writing import write_accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from tokencalc.pricing.card import RateCard
@@ -48,7 +48,8 @@ _RULES = ("name", "aliases", "families", "standard", "means")
 class Update(NamedTuple):
     """What an offer changes: ``changes`` against today's list, ``files`` the tables to write, ``jumps`` their leaps.
 
-    ``notes`` say what was not taken and why.
+    ``kept`` names prices of ours that differ from the offer on purpose, ``notes`` what
+    else was not taken, both with the reason.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Update(NamedTuple):
     jumps: tuple[RateChange, ...]
     files: Mapping[Path, dict[str, Any]]
     folder: Path
+    kept: tuple[str, ...]
     notes: tuple[str, ...]
     record: Mapping[str, Mapping[str, str]]
 
@@ -90,6 +92,7 @@ def plan_update(
         jumps=tuple(change for change in changes.changed if change.is_jump),
         files={path: raw for plan in plans for path, raw in plan.files.items()},
         folder=folder,
+        kept=tuple(note for plan in plans for note in plan.kept),
         notes=(*offer.left_out, *(note for plan in plans for note in plan.notes)),
         record={**record, **{str(path): digests for path, digests in fresh.items()}},
     )
@@ -98,7 +101,7 @@ def plan_update(
 def apply_update(update: Update, *, force: bool = False) -> tuple[Path, ...]:
     """Write the tables of an update and return their paths; PriceJump where a price leaps and nobody insists."""
     if update.jumps and not force:
-        named = tuple(jump_text(jump) for jump in update.jumps)
+        named = tuple(change_text(jump) for jump in update.jumps)
         more = f", and {len(named) - 10} more" if len(named) > 10 else ""  # noqa: PLR2004  # what fits on a screen
         raise PriceJump(
             f"{'a price moves' if len(named) == 1 else f'{len(named)} prices move'} by ten times or more, "
@@ -112,11 +115,11 @@ def apply_update(update: Update, *, force: bool = False) -> tuple[Path, ...]:
     return tuple(update.files)
 
 
-def jump_text(jump: RateChange) -> str:
-    """Name a jump: ``openai/gpt-4o input $2.5 -> $25``."""
-    where = " ".join(part for part in (jump.slot.meter, jump.slot.applies) if part)
-    old, new = (None if price is None else f"${price.amount:f}" for price in (jump.old, jump.new))
-    return f"{jump.provider}/{jump.model} {where} {old} -> {new}"
+def change_text(change: RateChange) -> str:
+    """Name a change: ``openai/gpt-4o input $2.5 -> $25``."""
+    where = " ".join(part for part in (change.slot.meter, change.slot.applies) if part)
+    old, new = ("unknown" if price is None else f"${price.amount:f}" for price in (change.old, change.new))
+    return f"{change.provider}/{change.model} {where} {old} -> {new}"
 
 
 class _Plan:
@@ -135,6 +138,7 @@ class _Plan:
         self._table = ProviderTable(raw, str(offer.file) if offer.file else None)
         self.new: list[RateCard] = []
         self.changed: list[RateChange] = []
+        self.kept: list[str] = []
         self.notes: list[str] = []
         path = folder / f"{raw['provider']}.toml"
         known = record.get(str(path), {})
@@ -187,12 +191,13 @@ class _Plan:
         ours = planned.card
         stated = self._stated(raw, card)
         if self._offer.partial:
-            if not _disagrees(ours, card, at):
+            news = list(_news(ours, card, at))
+            if not news:
                 return None
             below = _written(planned)
             because = below.get("differs_because")
             if because:
-                self.notes.append(f"{card.provider}/{card.model}: ours differs on purpose: {because}")
+                self.kept.extend(f"{change_text(change)}: {because}" for change in news)
                 return None
             stated = merged(below, stated, at)
             stated["note"] = f"What {self._offer.name} does not list is taken over from {ours.card_id}."
@@ -287,14 +292,10 @@ def _planned_at(timeline: Timeline, at: datetime) -> PlannedCard | None:
         return None
 
 
-def _disagrees(ours: RateCard, theirs: RateCard, at: datetime) -> bool:
-    """Tell whether a set names a price that differs from ours, or that we lack; what it does not list is no news."""
-    left, right = flat(ours, at), flat(theirs, at)
-    for slot, price in right.items():
-        own = charged(ours, left, slot)
-        if own is None or own.amount * (price.per or 1) != price.amount * (own.per or 1):
-            return True
-    return False
+def _news(ours: RateCard, theirs: RateCard, at: datetime) -> Iterator[RateChange]:
+    """Yield the prices of a set that differ from ours, or that we lack; what it does not list is no news."""
+    listed = flat(theirs, at)
+    return (change for change in rate_changes(ours, theirs, (at, at)) if change.slot in listed)
 
 
 def _written(planned: PlannedCard) -> Mapping[str, Any]:

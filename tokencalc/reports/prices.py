@@ -107,6 +107,7 @@ def update_document(update: Update, written: tuple[Path, ...]) -> Document:
         "applied": bool(written),
         **changes_document(update.changes),
         "jumps": [change_document(change) for change in update.jumps],
+        "kept": list(update.kept),
         "left_out": list(update.notes),
         "folder": update.folder,
         "written": list(written),
