@@ -9,9 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.pricing.accepted import accepted_tables
 from tokencalc.pricing.catalog import STALE_AFTER_DAYS
-from tokencalc.pricing.own import price_folder
+from tokencalc.pricing.own import price_folder, updates_of
 from tokencalc.tokens.count import cache_info, loaded_encodings
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def metrics_answer(
             "hold_lifetime_s": settings.hold_lifetime_s,
             "price_files": list(settings.prices),
             "price_folder": folder,
-            "price_updates": list(accepted_tables(folder)),
+            "price_updates": list(updates_of(settings)),
             "price_table_checked_on": engine.catalog.checked_on,
             "price_table_age_days": age_days,
             "price_table_is_stale": age_days > STALE_AFTER_DAYS,

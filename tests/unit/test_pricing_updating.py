@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tokencalc.config import Settings
 from tokencalc.errors import CallInvalid, PriceJump, PriceTableInvalid
 from tokencalc.pricing.accepted import accepted_tables, read_record
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate
+from tokencalc.pricing.own import updates_of
 from tokencalc.pricing.updating import apply_update, plan_update
 from tokencalc.usage import Usage
 
@@ -362,3 +365,12 @@ def test_the_record_names_both_the_table_and_its_source(tmp_path: Path, folder: 
     accept(gpt_4o(tmp_path), folder)
     files = json.loads((folder / "accepted.json").read_text(encoding="utf-8"))["files"]
     assert set(files) == {str(folder / "openai.toml"), str(tmp_path / "offer.toml")}
+
+
+def test_a_named_folder_has_to_open(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("nothing is closed to root")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    with pytest.raises(PriceTableInvalid, match="cannot be read"):
+        updates_of(Settings(price_folder=closed))

@@ -20,9 +20,8 @@ from tokencalc.engine import Engine
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
 from tokencalc.ledger.schema import SCHEMA_VERSION
-from tokencalc.pricing.accepted import accepted_tables
 from tokencalc.pricing.catalog import STALE_AFTER_DAYS
-from tokencalc.pricing.own import catalog_with, price_folder
+from tokencalc.pricing.own import catalog_with, updates_of
 from tokencalc.tokens.count import count_text, loaded_encodings
 
 if TYPE_CHECKING:
@@ -110,9 +109,8 @@ def _size(size_bytes: int) -> str:
 
 
 def _prices(settings: Settings) -> Iterator[Check]:
-    folder = price_folder(settings)
     try:
-        updates = accepted_tables(folder)
+        updates = updates_of(settings)
         catalog = catalog_with(settings, settings.prices)
         now = SystemClock().now()
         age_days, models = catalog.age_days(now), len(catalog.models())

@@ -10,8 +10,8 @@ from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option
 from tokencalc.cli.output import counted, put, put_json
 from tokencalc.config import load_settings
-from tokencalc.pricing.accepted import accepted_tables, read_record
-from tokencalc.pricing.own import price_folder
+from tokencalc.pricing.accepted import read_record
+from tokencalc.pricing.own import price_folder, updates_of
 from tokencalc.pricing.review import Finding, review_file, review_packaged
 
 
@@ -27,7 +27,7 @@ def check_prices(*, files: tuple[Path, ...], as_json: bool) -> int:
     settings = load_settings()
     folder = price_folder(settings)
     record = read_record(folder)
-    own = files or (*accepted_tables(folder), *settings.prices)
+    own = files or (*updates_of(settings), *settings.prices)
     findings: list[Finding] = []
     tables = len(own)
     if not files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokencalc.config import Settings, default_price_folder
+from tokencalc.errors import PriceTableInvalid
 from tokencalc.pricing.accepted import accepted_tables
 from tokencalc.pricing.catalog import Catalog
 
@@ -18,7 +19,21 @@ def price_folder(settings: Settings) -> Path:
     return settings.price_folder or default_price_folder()
 
 
+def updates_of(settings: Settings) -> tuple[Path, ...]:
+    """Return the accepted tables that lie on top of ours.
+
+    The default folder may be closed to us, as it is for a service that runs with another's HOME: then
+    what is in there was not accepted by this user. A folder that the settings name has to open.
+    """
+    try:
+        return accepted_tables(price_folder(settings))
+    except PriceTableInvalid as error:
+        if settings.price_folder is None and isinstance(error.__cause__, PermissionError):
+            return ()
+        raise
+
+
 def catalog_with(settings: Settings, files: Sequence[Path]) -> Catalog:
     """Return the packaged tables with the accepted ones and then ``files`` on top; the shared catalog without any."""
-    updates = accepted_tables(price_folder(settings))
+    updates = updates_of(settings)
     return Catalog.packaged().with_files(files, updates=updates) if files or updates else Catalog.packaged()
