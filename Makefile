@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOGS ?= sample
 
 .DEFAULT_GOAL := help
-.PHONY: run test check format bench prices compare-prices help clean
+.PHONY: run test check format bench prices prices-release compare-prices help clean
 
 # What running needs comes first and alone: a newcomer's first command should not wait for linters.
 $(VENV)/.runs: pyproject.toml
@@ -26,10 +26,11 @@ run: $(VENV)/.runs ## the main job on sample logs; LOGS=auto reads your own, LOG
 test: $(VENV)/.ready ## every test: no keys, no network
 	@$(BIN)/python -m pytest -q
 
-check: $(VENV)/.ready ## lint, format and types, as CI does
+check: $(VENV)/.ready ## lint, format, types and price tables, as CI does
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/compile_prices.py --check
 
 format: $(VENV)/.ready ## put the code into its one format
 	@$(BIN)/ruff check --fix-only .
@@ -44,6 +45,9 @@ bench: $(VENV)/.bench ## every benchmark, as ratios of one run
 
 prices: $(VENV)/.ready ## compile pricing/*.toml into the tables that the package ships
 	@$(BIN)/python scripts/compile_prices.py
+
+prices-release: $(VENV)/.ready ## the same before a release: from then on no card may change
+	@$(BIN)/python scripts/compile_prices.py --release
 
 compare-prices: $(VENV)/.ready ## our tables beside both public sets; downloads them (litellm is large) into a folder that it removes
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for name in genai-prices litellm; do \

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.compile_prices import EDITED
-from scripts.price_toml import dump_table
+from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.schema import TableChecker
 from tokencalc.pricing.sets import PriceSet, append_new, compare, genai_facts, is_for_us, litellm_facts, models_of

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from scripts.compile_prices import EDITED, ROOT
 from scripts.import_days import Days
 from scripts.import_merge import Merge
-from scripts.price_toml import dump_table
+from tokencalc.pricing.bounds import faults
 from tokencalc.pricing.build import ProviderTable
+from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.schema import TableChecker
 from tokencalc.pricing.sets import PriceSet, genai_facts, litellm_facts
@@ -61,10 +62,19 @@ def tables(
             left_out["a provider without any price"] += 1
             continue
         raw = _table(provider, merge.models, rules, first)
+        implausible = [model for model in raw["model"] if _is_implausible(raw, model)]
+        left_out += Counter({"a price that cannot be right in its unit": len(implausible)})
+        raw["model"] = [model for model in raw["model"] if model not in implausible]
         TableChecker(f"{provider}.toml", packaged=True).table(raw)
         sets = f"{first.name} and {second.name}"
         texts[f"{provider}.toml"] = dump_table(raw, _HEAD.format(name=raw["name"], sets=sets))
     return texts, left_out
+
+
+def _is_implausible(raw: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    """Tell whether a price is far outside what its meter costs anywhere: a price a step, say, listed as one a token."""
+    cards = ProviderTable({**raw, "model": [model]}).cards(model["id"])
+    return any(True for card in cards for _ in faults(card))
 
 
 def _kept(provider: str | None, curated: list[dict[str, Any]]) -> set[str]:

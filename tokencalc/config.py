@@ -13,7 +13,7 @@
 
 The table is checked by hand and not by pydantic: importing pydantic and making
 one model takes 70 to 100 ms of the 150 ms in which a first price should be on
-the screen, and there are nine keys. Nothing is ignored in silence: an unknown key,
+the screen, and there are ten keys. Nothing is ignored in silence: an unknown key,
 an unknown TOKENCALC_* variable and an empty one are errors that name the place.
 """
 
@@ -47,11 +47,14 @@ class Settings:
     """What can be set outside the code; ``file`` is the settings file that was read, or None.
 
     ``ledger`` is an absolute path, ":memory:", or None for `default_ledger_path`.
+    ``price_folder`` holds the tables that were accepted from `tokencalc prices update`,
+    None for `default_price_folder`.
     ``budgets`` are the raw tables; the budgets' own room checks them.
     """
 
     ledger: str | None = None
     prices: tuple[Path, ...] = ()
+    price_folder: Path | None = None
     durability: Durability = "full"
     timezone: str = "UTC"
     requests_per_minute: int = 300
@@ -84,9 +87,18 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
 
 def default_ledger_path() -> Path:
     """Return where the ledger lives when nobody says otherwise: in the user's data folder."""
-    import platformdirs  # noqa: PLC0415  # 5 ms that only this default needs
+    return _user_folder() / "ledger.db"
 
-    return platformdirs.user_data_path("tokencalc", appauthor=False) / "ledger.db"
+
+def default_price_folder() -> Path:
+    """Return where accepted price tables live when nobody says otherwise: beside the ledger."""
+    return _user_folder() / "prices"
+
+
+def _user_folder() -> Path:
+    import platformdirs  # noqa: PLC0415  # 5 ms that only the defaults need
+
+    return platformdirs.user_data_path("tokencalc", appauthor=False)
 
 
 class _Place(NamedTuple):
@@ -198,6 +210,12 @@ def _ledger(found: object, place: _Place) -> str:
     raise place.refused(found, _LEDGER)
 
 
+def _folder(found: object, place: _Place) -> Path:
+    if isinstance(found, str) and found.strip() and "\0" not in found:
+        return _absolute(found, place)
+    raise place.refused(found, _FOLDER)
+
+
 def _prices(found: object, place: _Place) -> tuple[Path, ...]:
     if not isinstance(found, list):
         raise place.refused(found, _PRICES)
@@ -275,6 +293,7 @@ class _Key(NamedTuple):
 
 
 _LEDGER = 'the path of a ledger file, or ":memory:"'
+_FOLDER = "the path of a folder for accepted price tables; it need not exist"
 _PRICES = "a list of paths of price tables"
 _DURABILITY = '"full" (every answer is on disk) or "normal" (the last moments may be lost with the power)'
 _TIMEZONE = "an IANA time zone such as UTC or Europe/Berlin"
@@ -283,6 +302,7 @@ _RUN = f"a printable name of 1 to {_LONGEST_RUN_NAME} characters"
 _KEYS: dict[str, _Key] = {
     "ledger": _Key(_ledger, _LEDGER),
     "prices": _Key(_prices, f"{_PRICES}, separated by {os.pathsep!r}", _listed),
+    "price_folder": _Key(_folder, _FOLDER),
     "durability": _Key(_durability, _DURABILITY),
     "timezone": _Key(_timezone, _TIMEZONE),
     "requests_per_minute": _whole(1, _MOST_REQUESTS),

@@ -34,8 +34,8 @@ from tokencalc.ledger import query
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
-from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate
+from tokencalc.pricing.own import catalog_with
 from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
@@ -43,7 +43,6 @@ from tokencalc.verbs import Verbs
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
     from tokencalc.budgets.checks import Verification
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.sqlite import Durability
+    from tokencalc.pricing.catalog import Catalog
     from tokencalc.repricing import Repricing
 
 Result = TypeVar("Result")
@@ -97,8 +97,7 @@ class Engine:
         if run is not None:
             found = replace(found, run=label_from(run, name="run"))
         budgets = [budget_from(definition) for definition in found.budgets]
-        tables = [*found.prices, *(Path(path) for path in prices)]
-        catalog = Catalog.packaged().with_files(tables) if tables else Catalog.packaged()
+        catalog = catalog_with(found, (*found.prices, *(Path(path) for path in prices)))
         announcer = Announcer(listeners)
         watch = SystemClock() if clock is None else clock
         store = SqliteStore(
@@ -121,9 +120,7 @@ class Engine:
         """Return the engine."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         """Close the engine."""
         self.close()
 
@@ -132,6 +129,11 @@ class Engine:
         self.store.close()
         if self._announcer is not None:
             self._announcer.close()
+
+    def reload_prices(self) -> None:
+        """Read the price tables anew: what was accepted since the engine was opened holds from now on."""
+        self.catalog = catalog_with(self.settings, self.catalog.files)
+        self.verbs = Verbs(Drafts(self.catalog, self.clock, self.settings), self.store.chain_id)
 
     @property
     def path(self) -> Path | None:

@@ -19,6 +19,7 @@
     |   |-- BudgetExceeded                  a hard budget has no room
     |   |-- Throttled                       no permit left in a limiter
     |   |-- BreakerOpen                     a breaker is open
+    |   |-- PriceJump                       an update moves a price by ten times or more
     |   `-- ClockBehind                     the clock is behind the ledger's last instant
     |-- LedgerError                         the book itself
     |   |-- LedgerUnavailable               cannot be opened, locked, read-only, disk full
@@ -184,6 +185,13 @@ class BreakerOpen(Refused):
 
     code = "breaker_open"
     retry_after_s: float
+
+
+class PriceJump(Refused):
+    """An update of prices moves some by ten times or more, or from or to nothing; ``jumps`` names each."""
+
+    code = "price_jump"
+    jumps: tuple[str, ...]
 
 
 class ClockBehind(Refused):

@@ -37,6 +37,7 @@ from tokencalc.tool_answers import (
 )
 from tokencalc.tool_arguments import ACTIONS, read_arguments
 from tokencalc.tool_metrics import metrics_answer
+from tokencalc.tool_prices import update_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +156,11 @@ class TokenCalculatorTool:
             return report_answer(engine, read, now=now)
         if action == "get_cost_breakdown":
             return breakdown_answer(engine, read, now=now)
-        return metrics_answer(engine, counts=dict(self._counts), bucket=self._permits(), breakers=self._breakers)
+        if action == "update_pricing":
+            return update_answer(engine, read, now=now)
+        return metrics_answer(
+            engine, counts=dict(self._counts), bucket=self._permits(), breakers=self._breakers, now=now
+        )
 
     def _settings(self) -> Settings:
         """The engine's settings, or those of the working folder until it is open."""

@@ -46,7 +46,8 @@ _TOKEN_FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_wr
 def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
     """Tokens and cost before the call, split into input and output, with the worst case and the method."""
     estimate = engine.estimate(**read)
-    lines = estimate.cost.lines
+    lines, catalog = estimate.cost.lines, engine.catalog
+    stale = catalog.stale_note(estimate.provider, estimate.cost.at)
     return {
         "model": estimate.model,
         "provider": estimate.provider,
@@ -62,9 +63,9 @@ def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
         "cost_usd": estimate.cost_usd,
         "cost_max_usd": estimate.cost_max_usd,
         "unaccounted": list(estimate.unaccounted),
-        "notes": list(estimate.notes),
+        "notes": [*estimate.notes, *([stale] if stale else [])],
         "cards": list(estimate.cards),
-        "price_table_checked_on": engine.catalog.checked_on,
+        "price_table_checked_on": catalog.checked_on,
     }
 
 

@@ -220,6 +220,16 @@ class GetUsageReport(GetCostBreakdown):
     group_by: GroupKeys | None = Field(None, description="The keys of a row; else provider and model.")
 
 
+class UpdatePricing(Arguments):
+    """Show what a price table would change, and accept it with confirm."""
+
+    file: str = Field(description="The path of a price table in the form of our own, or genai-prices for that set.")
+    wheel: str | None = Field(None, description="With genai-prices: its wheel, where it is not installed.")
+    provider: Label | None = Field(None, description="Take only this provider's prices.")
+    confirm: bool | None = Field(None, description="Accept what differs; without it nothing is written.")
+    force: bool | None = Field(None, description="Accept prices that move by ten times or more.")
+
+
 class ToCome(Arguments):
     """An action that later versions will answer."""
 
@@ -232,7 +242,7 @@ ACTIONS: dict[str, type[Arguments]] = {
     "get_usage_report": GetUsageReport,
     "get_cost_breakdown": GetCostBreakdown,
     "optimize_prompt": ToCome,
-    "update_pricing": ToCome,
+    "update_pricing": UpdatePricing,
 }
 """Every action with its arguments, in the order in which messages list them."""
 

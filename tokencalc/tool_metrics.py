@@ -9,10 +9,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.pricing.catalog import STALE_AFTER_DAYS
+from tokencalc.pricing.own import price_folder, updates_of
 from tokencalc.tokens.count import cache_info, loaded_encodings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from tokencalc.engine import Engine
     from tokencalc.limits.breaker import Breaker
@@ -20,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def metrics_answer(
-    engine: Engine, *, counts: Mapping[tuple[str, str], int], bucket: TokenBucket, breakers: Mapping[str, Breaker]
+    engine: Engine,
+    *,
+    counts: Mapping[tuple[str, str], int],
+    bucket: TokenBucket,
+    breakers: Mapping[str, Breaker],
+    now: datetime,
 ) -> dict[str, Any]:
     """How the tool itself fares: operations, cost, caches, limiter, breakers, ledger, configuration."""
     operations: dict[str, dict[str, int]] = {}
@@ -29,6 +37,7 @@ def metrics_answer(
     done, failed = sum(counts.values()), sum(values["failed"] for values in operations.values())
     total = engine.report(group_by=("provider",)).total
     cache, settings = cache_info(), engine.settings
+    folder, age_days = price_folder(settings), engine.catalog.age_days(now)
     looked_up = cache.hits + cache.misses
     return {
         "operations": operations,
@@ -55,7 +64,11 @@ def metrics_answer(
             "timezone": settings.timezone,
             "hold_lifetime_s": settings.hold_lifetime_s,
             "price_files": list(settings.prices),
+            "price_folder": folder,
+            "price_updates": list(updates_of(settings)),
             "price_table_checked_on": engine.catalog.checked_on,
+            "price_table_age_days": age_days,
+            "price_table_is_stale": age_days > STALE_AFTER_DAYS,
         },
     }
 

@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
     ("arguments", "estimation", "drafts", "verbs", "explaining", "repricing", "engine", "async_engine"),
-    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool"),
+    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool_prices", "tool"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -27,7 +27,8 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "repricing"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),
-    "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics"}),
+    "tool_prices": frozenset({"reports"}),
+    "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics", "tool_prices"}),
     "__main__": frozenset({"__init__"}),
 }
 """The exceptions: a room and the earlier rooms of its own floor that it may import from."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scripts.price_toml import dump_table
 from tokencalc.money import decimal_from
+from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.schema import TableChecker
 from tokencalc.pricing.sets import PriceSet, append_new, differences, genai_facts, litellm_facts
 from tokencalc.pricing.sets.common import price_text

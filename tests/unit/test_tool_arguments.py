@@ -20,7 +20,7 @@ from tokencalc.errors import (
 )
 from tokencalc.tool_arguments import ACTIONS, FILTER_KEYS, action_schema, read_arguments
 
-TO_COME = ("optimize_prompt", "update_pricing")
+TO_COME = ("optimize_prompt",)
 CALL = {"agent_id": "a", "operation": "o", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 2}
 
 

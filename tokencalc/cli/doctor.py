@@ -20,15 +20,14 @@ from tokencalc.engine import Engine
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
 from tokencalc.ledger.schema import SCHEMA_VERSION
-from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.catalog import STALE_AFTER_DAYS
+from tokencalc.pricing.own import catalog_with, updates_of
 from tokencalc.tokens.count import count_text, loaded_encodings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokencalc.config import Settings
-
-_OLD_PRICES_DAYS = 60
 
 State = Literal["ok", "note", "bad"]
 
@@ -70,7 +69,7 @@ def _checks(ledger: str | None) -> Iterator[Check]:
     yield Check(name="settings", state="ok", text=str(settings.file) if settings.file else "no file; defaults")
     yield _time_zone(settings)
     yield from _ledger(path, settings)
-    yield _prices(settings)
+    yield from _prices(settings)
     yield _tokenizers()
     yield from _logs()
 
@@ -109,16 +108,26 @@ def _size(size_bytes: int) -> str:
     return f"{number(-(-size_bytes // 1024))} KiB"
 
 
-def _prices(settings: Settings) -> Check:
+def _prices(settings: Settings) -> Iterator[Check]:
     try:
-        catalog = Catalog.packaged().with_files(settings.prices)
-        age_days, models = catalog.age_days(SystemClock().now()), len(catalog.models())
+        updates = updates_of(settings)
+        catalog = catalog_with(settings, settings.prices)
+        now = SystemClock().now()
+        age_days, models = catalog.age_days(now), len(catalog.models())
     except TokencalcError as error:
-        return Check(name="prices", state="bad", text=error.message)
+        yield Check(name="prices", state="bad", text=error.message)
+        return
     own = f", {counted(len(settings.prices), 'file')} of your own" if settings.prices else ""
     text = f"{number(models)} models{own}; checked on {catalog.checked_on}, {counted(max(0, age_days), 'day')} ago"
-    old = age_days > _OLD_PRICES_DAYS
-    return Check(name="prices", state="note" if old else "ok", text=f"{text}; upgrade for newer ones" if old else text)
+    if age_days <= STALE_AFTER_DAYS:
+        yield Check(name="prices", state="ok", text=text)
+    else:
+        advice = "upgrade tokencalc, or accept newer ones: tokencalc prices update"
+        yield Check(name="prices", state="note", text=f"{text}, more than {STALE_AFTER_DAYS}; {advice}")
+    for path in updates:
+        checked_on = catalog.checked_on_for(path.stem)
+        text = f"accepted from updates, on top of the packaged ones: {path}, checked on {checked_on}"
+        yield Check(name="", state="note", text=f"{text}; remove the file to undo them")
 
 
 def _tokenizers() -> Check:

@@ -72,6 +72,9 @@ def price(  # noqa: PLR0913  # one argument for each option
         cost = engine.price(
             model=model, provider=provider, usage=usage, at=at, context=pairs_as_dict(context, name="context") or None
         )
+        stale = engine.catalog.stale_note(cost.provider, cost.at)
+    if stale is not None:
+        cost = cost._replace(notes=(*cost.notes, stale))
     if as_json:
         put_json(cost)
     else:

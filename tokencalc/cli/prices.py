@@ -10,16 +10,20 @@ import click
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import Instant, examples, json_option, pricing_engine
 from tokencalc.cli.output import number, put, put_json, rate_text, table
+from tokencalc.cli.price_cards import show_card, show_facts
+from tokencalc.cli.price_changes import diff_prices, update_prices
+from tokencalc.cli.price_check import check_prices
 from tokencalc.cli.price_compare import compare_prices
 from tokencalc.clock import SystemClock
-from tokencalc.money import decimal_text
+from tokencalc.pricing.flat import unit_text
+from tokencalc.reports.prices import card_document
 from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
-    from tokencalc.pricing.card import ModelFacts, Rate, RateCard
+    from tokencalc.pricing.card import RateCard
+    from tokencalc.pricing.timeline import Span
 
 _own_files = click.option(
     "--prices",
@@ -51,18 +55,33 @@ def show_prices(
     with pricing_engine(prices) as engine:
         catalog = engine.catalog
         facts = catalog.resolve(model, provider=provider, at=at)
-        if at is None:
-            cards = catalog.cards(facts.provider, facts.model)
-        else:
-            cards = (catalog.card(model=model, provider=provider, at=at),)
+        timeline = catalog.timeline(model, provider)
+        spans = [span for span in timeline.spans() if at is None or span.holds(at)]
+        if at is not None:
+            timeline.at(at)  # PriceUnknown says from when on a price is known
     if as_json:
-        put_json({"model": facts, "cards": [_card_values(card) for card in cards]})
+        put_json({"model": facts, "cards": [_document(span) for span in spans]})
         return OK
-    _show_facts(facts)
-    for card in cards:
+    show_facts(facts)
+    for span in spans:
         put()
-        _show_card(card)
+        show_card(span.card, span.start, span.end)
+    if at is None:
+        put()
+        put(f"Before {spans[0].start:%Y-%m-%d} the price is unknown.")
     return OK
+
+
+def _document(span: Span) -> dict[str, Any]:
+    """A card with the span in which it applies here, the table it is from and the discounts that lie on it."""
+    return {
+        **card_document(span.card.card),
+        "applies_from": span.start,
+        "applies_until": span.end,
+        "table": span.card.table.file,
+        "is_update": span.card.table.is_update,
+        "discounts": list(span.card.discounts),
+    }
 
 
 @prices.command("list", epilog=examples("tokencalc prices list --provider openai"))
@@ -101,81 +120,10 @@ def _main_rates(card: RateCard | None) -> tuple[str, str, str]:
     if card is None:
         return "unknown", "unknown", ""
     shown = [card.rate(meter) for meter in (Meter.INPUT, Meter.OUTPUT)]
-    per = next((_per(rate.per) for rate in shown if rate is not None), "")
+    per = next((unit_text(Meter.INPUT, rate.per) for rate in shown if rate is not None), "")
     return (*("-" if rate is None else rate_text(rate.usd) for rate in shown), per)  # type: ignore[return-value]  # two rates
 
 
-def _show_facts(facts: ModelFacts) -> None:
-    put(f"{facts.model} ({facts.provider})", style="bold")
-    if facts.aliases:
-        put(f"  also called: {', '.join(facts.aliases)}")
-    context, output = facts.context_window_tokens, facts.output_limit_tokens
-    put(f"  context window: {_tokens(context)}; output limit: {_tokens(output)}")
-
-
-def _tokens(count: int | None) -> str:
-    return "not known" if count is None else f"{number(count)} tokens"
-
-
-def _show_card(card: RateCard) -> None:
-    since = f"from {card.effective_from:%Y-%m-%d}" if card.effective_from_known else "from its launch"
-    until = "" if card.effective_until is None else f" until {card.effective_until:%Y-%m-%d}"
-    put(f"{since}{until}", style="bold")
-    rows = list(_rate_rows("", card.rates))
-    for tier in card.tiers:
-        rows.extend(_rate_rows(f"from {number(tier.min_input_tokens)} input tokens", tier.rates))
-    for variant in card.variants:
-        when = ", ".join(f"{key}={value}" for key, value in variant.when)
-        rows.extend(_rate_rows(when, variant.rates))
-        for tier in variant.tiers:
-            rows.extend(_rate_rows(f"{when}, from {number(tier.min_input_tokens)} input tokens", tier.rates))
-    table(("meter", "rate", "per", "applies"), rows, texts=(0, 2, 3))
-    for multiplier in card.multipliers:
-        when = ", ".join(f"{key}={value}" for key, value in multiplier.when)
-        put(f"  times {decimal_text(multiplier.factor)} with {when}")
-    put(f"  checked on {card.checked_on} against {', '.join(card.source)}")
-    if card.note:
-        put(f"  {card.note}")
-
-
-def _rate_rows(applies: str, rates: Mapping[Meter, Rate]) -> list[tuple[str, str, str, str]]:
-    return [(meter.value, rate_text(rate.usd), _per(rate.per), applies) for meter, rate in rates.items()]
-
-
-def _per(per: int) -> str:
-    return {1: "one", 1_000: "thousand", 1_000_000: "million"}.get(per, f"{per:,}")
-
-
-def _card_values(card: RateCard) -> dict[str, Any]:
-    def rates(found: Mapping[Meter, Rate]) -> dict[str, Any]:
-        return {meter.value: rate for meter, rate in found.items()}
-
-    return {
-        "card_id": card.card_id,
-        "provider": card.provider,
-        "model": card.model,
-        "effective_from": card.effective_from,
-        "effective_from_known": card.effective_from_known,
-        "effective_until": card.effective_until,
-        "rates": rates(card.rates),
-        "tiers": [{"min_input_tokens": tier.min_input_tokens, "rates": rates(tier.rates)} for tier in card.tiers],
-        "variants": [
-            {
-                "when": dict(variant.when),
-                "rates": rates(variant.rates),
-                "tiers": [
-                    {"min_input_tokens": tier.min_input_tokens, "rates": rates(tier.rates)} for tier in variant.tiers
-                ],
-                "unchanged": variant.unchanged,
-            }
-            for variant in card.variants
-        ],
-        "multipliers": [
-            {"when": dict(multiplier.when), "factor": multiplier.factor, "meters": multiplier.meters}
-            for multiplier in card.multipliers
-        ],
-        "priced_as": card.priced_as,
-        "source": card.source,
-        "checked_on": card.checked_on,
-        "note": card.note,
-    }
+prices.add_command(check_prices)
+prices.add_command(diff_prices)
+prices.add_command(update_prices)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.card import ModelFacts, Multiplier, Rate, RateCard, Tier, Variant
+from tokencalc.pricing.discounts import discounts_of
 from tokencalc.pricing.schema import instant_of, units_of
 from tokencalc.pricing.windows import window_of
 from tokencalc.usage import TOKEN_METERS, Meter
@@ -22,26 +25,32 @@ class ProviderTable:
     does not pay for three hundred.
     """
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        """Keep a table that passed the checker."""
+    is_update = False
+    """Whether the table was accepted from `prices update`: it then holds until the list below it has news."""
+
+    def __init__(self, raw: Mapping[str, Any], file: str | None = None) -> None:
+        """Keep a table that passed the checker; ``file`` is the user's own file that it came from."""
         self.provider: str = raw["provider"]
         self.aliases: tuple[str, ...] = tuple(raw.get("aliases", ()))
         self.families: tuple[str, ...] = tuple(raw.get("families", ()))
         self.standard: Mapping[str, list[str]] = raw.get("standard", {})
         self.means: Mapping[str, Mapping[str, Mapping[str, str]]] = raw.get("means", {})
         self.priced_as: Mapping[str, str] = raw.get("priced_as", {})
+        self.file = file
+        self.discounts = discounts_of(raw, file)
         self._imported: str | None = raw.get("imported")
         self._checked_on: object = raw.get("checked_on")
         self._sources: Mapping[str, str] = raw.get("sources", {})
-        self._models: dict[str, Mapping[str, Any]] = {model["id"]: model for model in raw["model"]}
-        self.names: dict[str, str] = {name: model for model in self._models for name in self._names_of(model)}
+        self._models: dict[str, Mapping[str, Any]] = {model["id"]: model for model in raw.get("model", ())}
+        self._aliases = {model: list(item.get("aliases", ())) for model, item in self._models.items()}
+        self._dated = {model for model, item in self._models.items() if item.get("dated", False)}
+        self.names: dict[str, str] = {
+            name: model for model, aliases in self._aliases.items() for name in (model, *aliases)
+        }
         self.moving: dict[str, list[Mapping[str, Any]]] = {
             item["name"]: item["target"] for item in raw.get("alias", ())
         }
         self._cards: dict[str, tuple[RateCard, ...]] = {}
-
-    def _names_of(self, model: str) -> tuple[str, ...]:
-        return (model, *self._models[model].get("aliases", ()))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -50,7 +59,11 @@ class ProviderTable:
 
     def takes_dates(self, model: str) -> bool:
         """Tell whether a dated suffix of this model is the same model."""
-        return bool(self._models[model].get("dated", False))
+        return model in self._dated
+
+    def has(self, model: str) -> bool:
+        """Tell whether the table lists a model under this id."""
+        return model in self._models
 
     def says(self, model: str, key: str) -> bool:
         """Tell whether the table states this fact of a model."""
@@ -63,7 +76,7 @@ class ProviderTable:
         return ModelFacts(
             provider=self.provider,
             model=model,
-            aliases=(*raw.get("aliases", ()), *moving),
+            aliases=(*self._aliases[model], *moving),
             tokenizer=raw.get("tokenizer"),
             encoding=raw.get("encoding"),
             encoding_verified=raw.get("encoding_verified", False),
@@ -73,23 +86,58 @@ class ProviderTable:
         )
 
     def inherit(self, below: ProviderTable) -> None:
-        """Take the provider's rules from the table below where this one, a user's own, does not state them."""
+        """Take over from the table below what this one, a user's own, does not state.
+
+        That is the provider's rules, and the other names of each model that both list under one id:
+        a contracted price holds by whatever name the model is asked for.
+        """
         self.standard = self.standard or below.standard
         self.means = self.means or below.means
         self.priced_as = self.priced_as or below.priced_as
         self.families = self.families or below.families
+        for name, model in below.names.items():
+            if model in self._models and self.names.setdefault(name, model) == model and name != model:
+                self._aliases[model].append(name)
+        self._aliases = {model: list(dict.fromkeys(aliases)) for model, aliases in self._aliases.items()}
+        silent = {model for model, raw in self._models.items() if "dated" not in raw}
+        self._dated |= {model for model in silent if below.has(model) and below.takes_dates(model)}
+        for name, targets in below.moving.items():
+            if name not in self.names and any(target["model"] in self._models for target in targets):
+                self.moving.setdefault(name, targets)
 
     def cards(self, model: str) -> tuple[RateCard, ...]:
-        """Return the model's cards, oldest first."""
+        """Return the model's cards, oldest first; none for a model that only the table below has."""
         found = self._cards.get(model)
         if found is None:
-            raw = self._models[model]["card"]
+            raw = self.raw_cards(model)
             until = [card.get("effective_until") for card in raw]
             for index, following in enumerate(raw[1:]):
                 until[index] = until[index] or following["effective_from"]
             found = tuple(self._card(model, card, end) for card, end in zip(raw, until, strict=True))
             self._cards[model] = found
         return found
+
+    def raw_cards(self, model: str) -> tuple[Mapping[str, Any], ...]:
+        """Return the model's cards as they were written, in the order of `cards`."""
+        return tuple(self._models[model]["card"]) if model in self._models else ()
+
+    def own_cards(self, model: str) -> tuple[RateCard, ...]:
+        """Return the model's cards with the ends that they state themselves, not those that the next one gives them."""
+        ends = [raw.get("effective_until") for raw in self.raw_cards(model)]
+        return tuple(
+            replace(card, effective_until=None if end is None else instant_of(end))
+            for card, end in zip(self.cards(model), ends, strict=True)
+        )
+
+    @property
+    def checked_on(self) -> date:
+        """The day of the newest check among the cards; the first day there is for a table without any."""
+        days = (
+            card.get("checked_on", self._checked_on or card["effective_from"])
+            for model in self._models.values()
+            for card in model["card"]
+        )
+        return max((instant_of(day).date() for day in days), default=date.min)
 
     def _card(self, model: str, raw: Mapping[str, Any], end: object) -> RateCard:
         start = instant_of(raw["effective_from"])

@@ -113,9 +113,10 @@ class FileLayer:
 
     checked_on = date.min
 
-    def __init__(self, path: Path) -> None:
-        """Read and check the file."""
+    def __init__(self, path: Path, *, is_update: bool = False) -> None:
+        """Read and check the file; ``is_update`` where `prices update` wrote it."""
         self._table = read_table(path)
+        self._table.is_update = is_update
         self.provider = self._table.provider
         self.providers = (self.provider,)
         self.providers_by_name = dict.fromkeys((self.provider, *self._table.aliases), self.provider)

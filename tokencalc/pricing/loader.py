@@ -43,7 +43,7 @@ def read_table(path: Path) -> ProviderTable:
     """Read and check one of the user's own price tables; PriceTableInvalid names file, key and what is allowed."""
     raw = read_toml(path)
     TableChecker(str(path), packaged=False).table(raw)
-    return ProviderTable(raw)
+    return ProviderTable(raw, str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

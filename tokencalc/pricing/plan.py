@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tokencalc.pricing.build import ProviderTable
     from tokencalc.pricing.card import Conditions, Rate, RateCard, Variant
+    from tokencalc.pricing.discounts import Discount
     from tokencalc.pricing.windows import Window
 
     Scale = tuple[tuple[Decimal, frozenset[Meter]], ...]
@@ -29,9 +30,15 @@ Said = tuple[str | None, ...]
 Choice = tuple["datetime", "datetime | None", "Window | None", "Plan"]
 """A plan with the interval, and the hours, in which it holds."""
 
+_EVERY_METER = frozenset(Meter)
+
 NOTHING_SAID: Said = (None,) * len(CONDITION_KEYS)
 
 _MOST_CONDITIONS = 256
+
+# Room for a rate of 40 digits under ten factors of as many: contracts stack on surcharges, and a rate is never rounded.
+_RATES = EXACT.copy()
+_RATES.prec = 440
 
 
 class Factor(NamedTuple):
@@ -69,15 +76,18 @@ class PlannedCard:
     ``ordinary`` is the plan of a call of which nothing special is said; None where that depends on the hour.
     """
 
-    __slots__ = ("_plans", "card", "ordinary", "table")
+    __slots__ = ("_notes", "_plans", "_scale", "card", "discounts", "ordinary", "table")
 
-    def __init__(self, card: RateCard, table: ProviderTable) -> None:
+    def __init__(self, card: RateCard, table: ProviderTable, discounts: tuple[Discount, ...] = ()) -> None:
         """Compile the ordinary plan; the others follow when a call needs them."""
         self.card = card
         self.table = table
+        self.discounts = discounts
+        self._scale: Scale = tuple((item.factor, item.meters or _EVERY_METER) for item in discounts)
+        self._notes = tuple(str(item) for item in discounts)
         by_hour = any(variant.during is not None and not variant.when for variant in card.variants)
         tiers = tuple((tier.min_input_tokens, tier.rates) for tier in card.tiers)
-        self.ordinary = None if by_hour else _plan(card, card.rates, tiers, ())
+        self.ordinary = None if by_hour else _plan(card, card.rates, tiers, self._scale, self._notes)
         self._plans: dict[Said, Plan | tuple[Choice, ...]] = {}
 
     def plan(self, said: Said, at: datetime) -> Plan:
@@ -117,8 +127,8 @@ class PlannedCard:
         multipliers = [item for item in card.multipliers if set(item.when) <= set(when)]
         spoken_for = {condition for item in multipliers for condition in item.when}
         rest = tuple(condition for condition in when if condition not in spoken_for)
-        scale = tuple((item.factor, item.meters) for item in multipliers)
-        notes = tuple(
+        scale = (*self._scale, *((item.factor, item.meters) for item in multipliers))
+        notes = self._notes + tuple(
             f"x {item.factor} for {', '.join(f'{key}={value}' for key, value in item.when)}" for item in multipliers
         )
         if not rest:
@@ -195,7 +205,7 @@ def _factors(card: RateCard, rates: Mapping[Meter, Rate], scale: Scale) -> dict[
         usd = rate.usd
         for factor, meters in scale:
             if meter in meters:
-                usd = EXACT.multiply(usd, factor)
+                usd = _RATES.multiply(usd, factor)
         factors[meter] = Factor(*rate_fraction(usd, rate.per), usd, rate.per, card.card_id, None)
     for meter in card.priced_as:
         other = _final(card.priced_as, meter, factors)

@@ -49,7 +49,7 @@ def units_of(meter: str) -> dict[str, int]:
 
 _TABLE_KEYS = {
     "schema", "provider", "name", "note", "aliases", "families", "sources", "standard", "means", "priced_as", "model",
-    "alias", "imported", "checked_on",
+    "alias", "imported", "checked_on", "discount",
 }  # fmt: skip
 _MODEL_KEYS = {
     "id", "aliases", "dated", "tokenizer", "encoding", "encoding_verified", "context_window_tokens",
@@ -66,6 +66,7 @@ _VARIANT_KEYS = {
 }  # fmt: skip
 _DURING_KEYS = {"hours", "weekdays", "timezone"}
 _MULTIPLIER_KEYS = {"when", "factor", "meters"}
+_DISCOUNT_KEYS = {"factor", "effective_from", "effective_until", "models", "meters", "note"}
 _ALIAS_KEYS = {"name", "target"}
 _TARGET_KEYS = {"model", "effective_from", "effective_from_known", "note"}
 _MODES = ("text", "embedding", "other")
@@ -85,7 +86,9 @@ class TableChecker(Checks):
 
     def table(self, raw: dict[str, Any]) -> None:
         """Check a whole table."""
-        self._keys(raw, _TABLE_KEYS, "", required=("provider", "model"))
+        # A contract may be a discount on a list and nothing else.
+        needed = ("provider",) if isinstance(raw, dict) and raw.get("discount") else ("provider", "model")
+        self._keys(raw, _TABLE_KEYS, "", required=needed)
         self._name(raw["provider"], "provider")
         self._names(raw.get("aliases", []), "aliases")
         self._names(raw.get("families", []), "families")
@@ -103,10 +106,11 @@ class TableChecker(Checks):
         shared |= {"checked_on"} & set(raw)
         self._provenance = [key for key in ("source", "checked_on") if self._packaged and key not in shared]
         taken: dict[str, str] = {}
-        for index, model in enumerate(self._list(raw["model"], "model")):
+        for index, model in enumerate(self._list(raw.get("model", []), "model")):
             self._model(model, f"model[{index}]", taken)
         for index, alias in enumerate(self._list(raw.get("alias", []), "alias")):
             self._alias(alias, f"alias[{index}]", taken)
+        self._discounts(raw.get("discount", []))
 
     def _model(self, raw: object, path: str, taken: dict[str, str]) -> None:
         model = self._keys(raw, _MODEL_KEYS, path, required=("id", "card"))
@@ -206,9 +210,36 @@ class TableChecker(Checks):
         self._when(multiplier["when"], f"{path}.when")
         if self._decimal(multiplier["factor"], f"{path}.factor") <= 0:
             self._refuse(f"{path}.factor", multiplier["factor"], "expected a factor above zero")
-        if multiplier["meters"] != "tokens":
-            for meter in self._list(multiplier["meters"], f"{path}.meters"):
-                self._one_of(meter, _METERS, f"{path}.meters")
+        self._meters(multiplier["meters"], f"{path}.meters")
+
+    def _meters(self, raw: object, path: str) -> frozenset[str]:
+        if raw == "tokens":
+            return frozenset(TOKEN_METERS)
+        return frozenset(self._one_of(meter, _METERS, path) for meter in self._some(raw, path))
+
+    def _discounts(self, raw: object) -> None:
+        if raw and self._packaged:
+            self._refuse("discount", raw, "expected none: a discount belongs into a table of one's own")
+        seen: list[tuple[_Span, frozenset[str] | None, frozenset[str] | None]] = []
+        for index, item in enumerate(self._list(raw, "discount")):
+            path = f"discount[{index}]"
+            discount = self._keys(item, _DISCOUNT_KEYS, path, required=("factor", "effective_from"))
+            if not 0 < self._decimal(discount["factor"], f"{path}.factor") <= 1:
+                why = 'expected a factor above 0 and at most 1 ("0.88" is 12 % off); write other prices as cards'
+                self._refuse(f"{path}.factor", discount["factor"], why)
+            span = self._span(discount, path)
+            models, meters = None, None
+            if "models" in discount:
+                self._some(discount["models"], f"{path}.models")
+                models = frozenset(self._names(discount["models"], f"{path}.models"))
+            if "meters" in discount:
+                meters = self._meters(discount["meters"], f"{path}.meters")
+            self._notes(discount, path, ("note",))
+            for other, other_models, other_meters in seen:
+                if _meet(span, other) and _share(models, other_models) and _share(meters, other_meters):
+                    why = "overlaps an earlier discount on the same models and meters; give one factor for both"
+                    self._refuse(path, discount["effective_from"], why)
+            seen.append((span, models, meters))
 
     def _alias(self, raw: object, path: str, taken: dict[str, str]) -> None:
         alias = self._keys(raw, _ALIAS_KEYS, path, required=("name", "target"))
@@ -278,3 +309,13 @@ class TableChecker(Checks):
             self._one_of(key, CONDITION_KEYS, f"{path}.{key}")
             self._name(value, f"{path}.{key}")
         return tuple(sorted(when.items()))
+
+
+def _meet(one: _Span, other: _Span) -> bool:
+    """Tell whether two half-open spans have an instant in common."""
+    return (other[1] is None or one[0] < other[1]) and (one[1] is None or other[0] < one[1])
+
+
+def _share(one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
+    """Tell whether two sets, None for everything, have something in common."""
+    return one is None or other is None or bool(one & other)

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from tokencalc.pricing.plan import PlannedCard
 
     Planner = Callable[[RateCard, ProviderTable], PlannedCard]
-    Span = tuple[datetime, datetime | None, PlannedCard]
 
 _FAR = datetime.max.replace(tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """A card with the half-open interval in which it applies."""
+
+    start: datetime
+    end: datetime | None
+    card: PlannedCard
+
+    def holds(self, instant: datetime) -> bool:
+        """Tell whether an instant lies in the span."""
+        return self.start <= instant and (self.end is None or instant < self.end)
 
 
 class Timeline(NamedTuple):
@@ -46,6 +57,15 @@ class Timeline(NamedTuple):
             self._unknown(instant)
         return found
 
+    def spans(self) -> tuple[Span, ...]:
+        """Return the cards with the intervals in which they apply, oldest first; gaps are left out."""
+        ends = (*self.starts[1:], None)
+        return tuple(
+            Span(start, end, card)
+            for start, end, card in zip(self.starts, ends, self.cards, strict=True)
+            if card is not None
+        )
+
     def _unknown(self, instant: datetime) -> NoReturn:
         known = ", ".join(
             start.date().isoformat() for start, card in zip(self.starts, self.cards, strict=True) if card is not None
@@ -64,7 +84,8 @@ def timeline_of(name: str, tables: Sequence[ProviderTable], plan: Planner) -> Ti
     """Return the timeline of a name that these tables of one provider have, the one that wins first."""
     spans = list(_spans(tables[-1], name, plan))
     for table in reversed(tables[:-1]):
-        spans = _laid_over(list(_spans(table, name, plan)), spans)
+        top = list(_spans(table, name, plan))
+        spans = _laid_over(_until_the_next(top, spans) if table.is_update else top, spans)
     starts: list[datetime] = []
     cards: list[PlannedCard | None] = []
     for index, (start, end, card) in enumerate(spans):
@@ -83,6 +104,7 @@ def _spans(table: ProviderTable, name: str, plan: Planner) -> Iterator[Span]:
         return
     targets = table.moving[name]
     for index, target in enumerate(targets):
+        # A table of one's own may know some of the models that a name moves between: the rest shows through.
         until = instant_of(targets[index + 1]["effective_from"]) if index + 1 < len(targets) else None
         yield from _model_spans(table, target["model"], (instant_of(target["effective_from"]), until), plan)
 
@@ -96,7 +118,28 @@ def _model_spans(
         ends = [end for end in (card.effective_until, until) if end is not None]
         end = min(ends) if ends else None
         if end is None or start < end:
-            yield start, end, plan(card, table)
+            yield Span(start, end, plan(card, table))
+
+
+def _until_the_next(top: list[Span], below: list[Span]) -> list[Span]:
+    """End the spans of an accepted update where the list below has news: it knew the list of its own day only."""
+    ended = []
+    for start, end, card in top:
+        news = [begin for begin, _, _ in below if begin > start]
+        ends = [one for one in (end, *news) if one is not None]
+        ended.append(Span(start, min(ends, default=None), card))
+    return ended
+
+
+def split_at(timeline: Timeline, cuts: Sequence[datetime]) -> Timeline:
+    """Return the same timeline with a card's span begun anew at each cut that lies in it."""
+    starts, cards = list(timeline.starts), list(timeline.cards)
+    for cut in cuts:
+        index = bisect_right(starts, cut)
+        if index and starts[index - 1] != cut:
+            starts.insert(index, cut)
+            cards.insert(index, cards[index - 1])
+    return timeline._replace(starts=tuple(starts), cards=tuple(cards))
 
 
 def _laid_over(top: list[Span], below: list[Span]) -> list[Span]:
@@ -106,5 +149,5 @@ def _laid_over(top: list[Span], below: list[Span]) -> list[Span]:
     for start, end in pairwise(edges):
         cards = [card for spans in (top, below) for begin, until, card in spans if begin <= start < (until or _FAR)]
         if cards:
-            merged.append((start, None if end == _FAR else end, cards[0]))
+            merged.append(Span(start, None if end == _FAR else end, cards[0]))
     return merged
