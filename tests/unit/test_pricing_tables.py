@@ -25,7 +25,10 @@ CURATED = PackagedLayer().providers
 IMPORTED = ImportedLayer().providers
 MODELS = [facts for provider in CURATED for facts in CATALOG.models(provider)]
 CARDS = [(facts, card) for facts in MODELS for card in CATALOG.cards(facts.provider, facts.model)]
-SOURCE = re.compile(r"https://\S+|genai-prices [\d.]+|litellm [\d.]+")
+SOURCE = re.compile(
+    r"https://\S+|genai-prices [\d.]+|litellm [\d.]+|.*(?:written down from memory|recalled, not compared).*"
+)
+"""A page, a set with its version, or the words that nobody compared: `recalled` in a table's sources."""
 
 # What our users' examples, logs and tests name; a model may retire, its price may not.
 _NAMES = """
