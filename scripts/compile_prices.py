@@ -22,7 +22,8 @@ from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.history import RELEASED, broken, cards_of, corrections, digests_of, released, released_text
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.review import Finding, review
-from tokencalc.pricing.schema import TableChecker, instant_of
+from tokencalc.pricing.schema import TableChecker
+from tokencalc.pricing.units import instant_of
 
 ROOT = Path(__file__).resolve().parents[1]
 EDITED = ROOT / "pricing"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.names import forms
-from tokencalc.pricing.schema import instant_of
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -7,6 +7,7 @@ refused for a price that is missing, because its money is gone; a hold is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.holds import ReserveRequest
@@ -17,11 +18,10 @@ from tokencalc.estimation import Request, estimate, worst_case_pico
 from tokencalc.ledger.records import Dimension, EntryDraft
 from tokencalc.money import MAX_PICO, pico_from_usd, usd_from_pico
 from tokencalc.pricing.evaluate import check_context, evaluate
-from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage, whole_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from tokencalc.clock import Clock
@@ -221,6 +221,14 @@ def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
     return replace(draft, notes=(*draft.notes, note))
 
 
+@cache
+def usage_reader() -> Callable[[Any, str | None], Usage]:
+    """Return the reader of providers' payloads: thirty files of wire formats, loaded with the first payload."""
+    from tokencalc.providers.registry import read_usage  # noqa: PLC0415  # loaded with the first payload
+
+    return read_usage
+
+
 def _usage(arguments: Mapping[str, Any]) -> Usage | None:
     usage = arguments.get("usage")
     counts = {name: arguments[name] for name in _COUNTS if arguments.get(name) is not None}
@@ -232,7 +240,7 @@ def _usage(arguments: Mapping[str, Any]) -> Usage | None:
         return Usage(**counts)
     if usage is None or isinstance(usage, Usage):
         return usage
-    return read_usage(usage, arguments.get("provider"))
+    return usage_reader()(usage, arguments.get("provider"))
 
 
 def _context(arguments: Mapping[str, Any]) -> dict[str, str]:

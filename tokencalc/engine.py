@@ -26,7 +26,7 @@ from tokencalc.budgets.statuses import read_statuses
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
-from tokencalc.drafts import Drafts
+from tokencalc.drafts import Drafts, usage_reader
 from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
 from tokencalc.estimation import Estimate, Request, estimate
 from tokencalc.events import Announcer
@@ -36,7 +36,6 @@ from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.own import catalog_with
-from tokencalc.providers.registry import read_usage
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
@@ -162,7 +161,7 @@ class Engine:
         Raises PriceUnknown for an unknown model; meters without a rate are listed in
         ``cost.unpriced``.
         """
-        found = usage if type(usage) is Usage else read_usage(usage, provider)
+        found = usage if type(usage) is Usage else usage_reader()(usage, provider)
         name = model if model is not None else next((call.model for call in found.calls if call.model), None)
         if name is None:
             raise CallInvalid(

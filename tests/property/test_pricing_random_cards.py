@@ -15,7 +15,7 @@ from tokencalc.money import PICO_PER_USD, round_half_even
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.plan import NOTHING_SAID
-from tokencalc.pricing.schema import units_of
+from tokencalc.pricing.units import units_of
 from tokencalc.usage import INPUT_METERS, TOKEN_METERS, Meter, Usage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.card import ModelFacts, Multiplier, Rate, RateCard, Tier, Variant
 from tokencalc.pricing.discounts import discounts_of
-from tokencalc.pricing.schema import instant_of, units_of
+from tokencalc.pricing.units import instant_of, units_of
 from tokencalc.pricing.windows import window_of
 from tokencalc.usage import TOKEN_METERS, Meter
 

@@ -17,9 +17,9 @@ from tokencalc.clock import instant_from
 from tokencalc.errors import PriceTableInvalid
 from tokencalc.pricing.layers import FileLayer, ImportedLayer, Layer, PackagedLayer
 from tokencalc.pricing.plan import PlannedCard
-from tokencalc.pricing.schema import instant_of
 from tokencalc.pricing.search import MOST_NAMES, Search
 from tokencalc.pricing.timeline import Timeline, split_at, timeline_of
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

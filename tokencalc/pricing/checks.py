@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tokencalc.clock import instant_from
 from tokencalc.errors import MoneyInvalid, PriceTableInvalid, TimeInvalid
 from tokencalc.money import decimal_from
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from decimal import Decimal
 
 _LONGEST_NAME = 200
@@ -118,10 +118,3 @@ class Checks:
             allowed=tuple(allowed or ()),
             nearest=tuple(nearest),
         )
-
-
-def instant_of(value: object) -> datetime:
-    """Return the instant of a TOML date, an instant, or their ISO text; a date is its first instant in UTC."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time.min, tzinfo=UTC)
-    return instant_from(value, name="instant")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.pricing.checks import instant_of
+from tokencalc.pricing.units import instant_of
 from tokencalc.usage import TOKEN_METERS, Meter
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import Any
 
 from tokencalc.errors import PriceTableInvalid
 from tokencalc.pricing.build import ProviderTable
-from tokencalc.pricing.schema import TableChecker
 
 _TABLES = Path(__file__).with_name("tables")
 _LARGEST_FILE_BYTES = 16 * 2**20
@@ -41,6 +40,9 @@ def _packaged(name: str) -> str:
 
 def read_table(path: Path) -> ProviderTable:
     """Read and check one of the user's own price tables; PriceTableInvalid names file, key and what is allowed."""
+    # Loaded when somebody has a table of their own: packaged ones were checked when they were compiled.
+    from tokencalc.pricing.schema import TableChecker  # noqa: PLC0415  # see above
+
     raw = read_toml(path)
     TableChecker(str(path), packaged=False).table(raw)
     return ProviderTable(raw, str(path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.pricing.checks import instant_of
+from tokencalc.pricing.units import instant_of
 from tokencalc.usage import TOKEN_METERS
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.errors import CallInvalid, PriceTableInvalid
-from tokencalc.pricing.checks import instant_of
 from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import from_now, lasts
 from tokencalc.pricing.review import review
 from tokencalc.pricing.sets.appending import new_model
 from tokencalc.pricing.sets.finding import price_set as price_set_of
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

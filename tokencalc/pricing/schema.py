@@ -14,38 +14,15 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.errors import TimeInvalid
 from tokencalc.periods import zone_from
 from tokencalc.pricing.card import CONDITION_KEYS
-from tokencalc.pricing.checks import Checks, instant_of
+from tokencalc.pricing.checks import Checks
+from tokencalc.pricing.units import units_of
 from tokencalc.pricing.windows import WEEKDAYS, hours_from
 from tokencalc.usage import TOKEN_METERS, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["TableChecker", "instant_of", "units_of"]
-
 _Span = tuple[datetime, datetime | None]
-
-_UNITS = (
-    ("_second", {"second": 1, "minute": 60, "hour": 3600}),
-    ("_piece", {"piece": 1, "kpiece": 10**3}),
-    ("_character", {"character": 1, "kcharacter": 10**3, "mcharacter": 10**6}),
-    ("_page", {"page": 1, "kpage": 10**3}),
-    ("_token_hour", {"mtok_hour": 10**6}),
-)
-_TOKEN_UNITS = {"mtok": 10**6}
-_CALL_UNITS = {"kcall": 10**3, "call": 1}
-
-
-def units_of(meter: str) -> dict[str, int]:
-    """Return the published units in which a meter is priced, as the end of a rate's key says them.
-
-    ``input_per_mtok``, ``web_search_per_kcall``, ``input_audio_second_per_hour``: the unit stays the
-    provider's own, because 0.111 dollars an hour is no finite decimal a second.
-    """
-    if meter in TOKEN_METERS:
-        return _TOKEN_UNITS
-    return next((units for ending, units in _UNITS if meter.endswith(ending)), _CALL_UNITS)
-
 
 _TABLE_KEYS = {
     "schema", "provider", "name", "note", "aliases", "families", "sources", "standard", "means", "priced_as", "model",

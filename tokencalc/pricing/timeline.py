@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tokencalc.clock import instant_text
 from tokencalc.errors import PriceUnknown
-from tokencalc.pricing.schema import instant_of
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -16,7 +16,6 @@ from tokencalc.pricing.accepted import accepted_tables, read_record
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.changes import Changes, RateChange, rate_changes
-from tokencalc.pricing.checks import instant_of
 from tokencalc.pricing.dump import dump_table
 from tokencalc.pricing.flat import flat
 from tokencalc.pricing.history import digests_of
@@ -24,6 +23,7 @@ from tokencalc.pricing.loader import read_toml
 from tokencalc.pricing.merging import merged, start_of
 from tokencalc.pricing.offers import GENAI, Offer, offer_of_file, offer_of_genai
 from tokencalc.pricing.review import review
+from tokencalc.pricing.units import instant_of
 from tokencalc.pricing.writing import write_accepted
 
 if TYPE_CHECKING:

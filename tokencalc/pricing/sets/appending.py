@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.build import ProviderTable
-from tokencalc.pricing.schema import instant_of
 from tokencalc.pricing.sets.difference import is_for_us, known_as, models_of
+from tokencalc.pricing.units import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

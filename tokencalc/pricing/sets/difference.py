@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.pricing.build import ProviderTable
 from tokencalc.pricing.names import forms
-from tokencalc.pricing.schema import instant_of, units_of
+from tokencalc.pricing.units import instant_of, units_of
 from tokencalc.usage import TOKEN_METERS
 
 if TYPE_CHECKING:
