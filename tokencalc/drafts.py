@@ -191,23 +191,30 @@ class _Priced:
     requested: str
 
 
-def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
+def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:  # noqa: PLR0911  # one for each row of the rule
     """Our amount where it is whole, else the caller's, else the billed one, else what could be priced, else none.
 
-    A caller's figure below what we could price is no better than ours: then what the response says it was
-    billed counts, or the larger figure, which stays unpriced.
+    No figure hides a larger one. What the response says it was billed counts where it is above our price, because
+    the answer did something that its usage does not say; a caller's or a billed figure below what we could price
+    of a call is no better than ours, which counts and stays unpriced.
     """
+    billed_pico = _billed_pico(draft.usage)
+    priced_pico = None
     if cost is not None:
         draft = replace(draft, lines=cost.lines, unpriced=cost.unpriced)
+        priced_pico = cost.priced_pico if cost.lines else None
         if not cost.unpriced:
-            return replace(draft, amount_pico=cost.priced_pico, amount_source="priced")
-    priced_pico = cost.priced_pico if cost is not None and cost.lines else None
-    is_low = priced_pico is not None and draft.caller_pico is not None and draft.caller_pico < priced_pico
-    if draft.caller_pico is not None and not is_low:
+            if billed_pico is None or billed_pico <= cost.priced_pico:
+                return replace(draft, amount_pico=cost.priced_pico, amount_source="priced")
+            note = (
+                f"the response says that it was billed {usd_from_pico(billed_pico)} USD, more than the "
+                f"{usd_from_pico(cost.priced_pico)} USD of what its usage says: the larger is counted"
+            )
+            return replace(draft, amount_pico=billed_pico, amount_source="billed", notes=(*draft.notes, note))
+    least_pico = priced_pico or 0
+    if draft.caller_pico is not None and draft.caller_pico >= least_pico:
         return replace(draft, amount_pico=draft.caller_pico, amount_source="caller")
-    billed_usd = None if draft.usage is None else draft.usage.billed_usd
-    if billed_usd is not None and billed_usd >= 0:
-        billed_pico = pico_from_usd(billed_usd, name="usage.billed_usd")
+    if billed_pico is not None and billed_pico >= least_pico:
         return replace(draft, amount_pico=billed_pico, amount_source="billed")
     if priced_pico is None:
         return draft
@@ -219,6 +226,16 @@ def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:
         "of what has a price: the larger is counted"
     )
     return replace(draft, notes=(*draft.notes, note))
+
+
+def _billed_pico(usage: Usage | None) -> int | None:
+    """Return what the response says it was billed; None where it says nothing, or nothing that can be a bill.
+
+    A bill of 0 decides nothing: a router says so too where the caller's own key paid the provider.
+    """
+    if usage is None or usage.billed_usd is None or usage.billed_usd <= 0:
+        return None
+    return pico_from_usd(usage.billed_usd, name="usage.billed_usd")
 
 
 @cache

@@ -246,7 +246,7 @@ def _counted(found: Counter[Unpriced]) -> tuple[Unpriced, ...]:
     return tuple(sorted(counted, key=lambda one: (-one.calls, one.provider or "", one.model, one.reason)))
 
 
-def priced_again(catalog: Catalog, standing: Standing) -> _Found:
+def priced_again(catalog: Catalog, standing: Standing) -> _Found:  # noqa: PLR0911  # one for each outcome
     """Price one charge by the tables of now and compare with what is counted for it."""
     entry = standing.entry
     if entry.usage is None:
@@ -260,6 +260,9 @@ def priced_again(catalog: Catalog, standing: Standing) -> _Found:
     if cost.unpriced:
         missing = _without_price(standing, cost.unpriced, cost.notes)
         return replace(_changed(standing, cost), missing=missing.missing) if _is_closer(standing, cost) else missing
+    if standing.amount_source == "billed" and not standing.is_unpriced and standing.counted_pico > cost.priced_pico:
+        # What the provider billed above our price stays counted: the usage does not say what it was for.
+        return _Found()
     if standing.is_unpriced or standing.counted_pico != cost.priced_pico:
         return _changed(standing, cost)
     return _Found()

@@ -173,17 +173,21 @@ WHOLE = ((Meter.INPUT, 1000),)
     ("amount", "source", "unpriced", "model", "leaves", "caller", "billed"),
     [
         # gpt-4o: $2.50 for a million of input, nothing known of images.
-        ("0.0025", "priced", 0, "gpt-4o", WHOLE, "0.9", "0.8"),
+        ("0.0025", "priced", 0, "gpt-4o", WHOLE, "0.9", None),
+        ("0.0025", "priced", 0, "gpt-4o", WHOLE, "0.9", "0.0025"),
+        ("0.0025", "priced", 0, "gpt-4o", WHOLE, "0.9", "0.002"),
+        # The answer did something that its usage does not say: an advisor, a plug-in.
+        ("0.8", "billed", 0, "gpt-4o", WHOLE, "0.9", "0.8"),
         ("0.9", "caller", 0, "gpt-4o", PARTLY, "0.9", "0.8"),
         ("0.8", "billed", 0, "gpt-4o", PARTLY, "0.001", "0.8"),
         ("0.8", "billed", 0, "gpt-4o", PARTLY, None, "0.8"),
-        ("0.001", "billed", 0, "gpt-4o", PARTLY, None, "0.001"),
+        (None, "priced", 1, "gpt-4o", PARTLY, None, "0.001"),
         (None, "priced", 1, "gpt-4o", PARTLY, "0.001", None),
         (None, "priced", 1, "gpt-4o", PARTLY, None, None),
         (None, "priced", 1, "gpt-4o", PARTLY, None, "-0.1"),
         ("0.9", "caller", 0, MODEL, WHOLE, "0.9", "0.8"),
         ("0.8", "billed", 0, MODEL, WHOLE, None, "0.8"),
-        ("0", "billed", 0, MODEL, WHOLE, None, "0"),
+        (None, None, 1, MODEL, WHOLE, None, "0"),
         (None, None, 1, MODEL, WHOLE, None, None),
     ],
 )
