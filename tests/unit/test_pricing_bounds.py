@@ -129,3 +129,33 @@ def test_an_unreadable_file_is_a_finding(expected: str, content: bytes, tmp_path
     assert expected in finding.message
     (finding,) = review_file(tmp_path / "missing.toml")
     assert "does not exist" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (
+            "'nope' has no prices that a discount could lower",
+            'provider = "openai"\n[[discount]]\nfactor = "0.9"\neffective_from = 2026-01-01\nmodels = ["nope"]\n',
+        ),
+        (
+            "'opnai' has no prices that a discount could lower; did you mean 'openai'",
+            'provider = "opnai"\n[[discount]]\nfactor = "0.9"\neffective_from = 2026-01-01\n',
+        ),
+    ],
+)
+def test_what_every_command_would_refuse_is_an_error_of_the_check(tmp_path: Path, message: str, text: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    (finding,) = review_file(path)
+    assert (finding.severity, message in finding.message) == ("error", True)
+
+
+def test_a_contract_names_the_dated_versions_that_it_does_not_reach(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('provider = "openai"\n[[model]]\nid = "gpt-4o"\n' + CARD + PLAIN, encoding="utf-8")
+    (finding,) = review_file(path)
+    assert finding.severity == "warning"
+    assert "gpt-4o-2024-08-06" in finding.message
+    path.write_text('provider = "acme"\n[[model]]\nid = "gpt-4o"\n' + CARD + PLAIN, encoding="utf-8")
+    assert review_file(path) == []

@@ -225,7 +225,7 @@ def _covering(planned: PlannedCard, discounts: list[Discount]) -> Iterator[Disco
 def _check_discounts(top: FileLayer, layers: Sequence[Layer]) -> None:
     """Refuse a discount on a provider or a model that nobody lists: it would never be given."""
     for discount in top.table(top.provider).discounts:
-        for name in discount.models or ():
+        for name in sorted(discount.models or ()):
             if not any(top.provider in layer.lookup(name) for layer in layers):
                 known = sorted({known for layer in layers for known in layer.names(top.provider)})
                 _refuse_discount(top, "discount.models", name, known)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from tokencalc.errors import PriceTableInvalid
 from tokencalc.pricing.bounds import faults, is_answered, oddities
 from tokencalc.pricing.build import ProviderTable
+from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.history import broken, cards_of, digests_of, released
 from tokencalc.pricing.loader import packaged_index, packaged_raw, read_toml
 from tokencalc.pricing.schema import TableChecker
@@ -42,7 +43,28 @@ def review_file(path: Path, *, record: Mapping[str, str] | None = None) -> list[
         raw = read_toml(path)
     except PriceTableInvalid as error:
         return [Finding("error", str(path), error.path, error.message)]
-    return review(raw, str(path), packaged=False, record=record or {})
+    found = review(raw, str(path), packaged=False, record=record or {})
+    if any(finding.severity == "error" for finding in found):
+        return found
+    try:
+        # What only shows beside the other tables: a discount on what nobody lists.
+        Catalog.packaged().with_files([path])
+    except PriceTableInvalid as error:
+        return [*found, Finding("error", str(path), error.path, error.message)]
+    return [*found, *_at_list_price(ProviderTable(raw), str(path))]
+
+
+def _at_list_price(table: ProviderTable, file: str) -> Iterator[Finding]:
+    """Name dated versions with cards of their own, which a person's prices for the undated name do not reach."""
+    catalog = Catalog.packaged()
+    if table.provider not in catalog.providers:
+        return
+    listed = [facts.model for facts in catalog.models(table.provider)]
+    for model in table.models:
+        dated = [name for name in listed if name.startswith(f"{model}-20") and name not in table.names]
+        if dated:
+            text = f"{', '.join(dated)}: another model, at list price unless your file lists it"
+            yield Finding("warning", file, f"{table.provider}/{model}", text)
 
 
 class Packaged(NamedTuple):
