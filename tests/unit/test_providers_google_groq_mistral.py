@@ -173,6 +173,23 @@ def test_a_blocked_prompt_has_a_prompt_and_no_answer() -> None:
     assert leaves({"usageMetadata": {"promptTokenCount": 15, "totalTokenCount": 15}}) == {"input": 15}
 
 
+def test_cached_tokens_of_unsaid_modality_are_text_where_the_sum_allows_and_never_refused() -> None:
+    read = read_usage(
+        {
+            "usageMetadata": {
+                "promptTokenCount": 100,
+                "cachedContentTokenCount": 60,
+                "totalTokenCount": 100,
+                "promptTokensDetails": [modality("TEXT", 30), modality("AUDIO", 70)],
+            }
+        }
+    )
+    found = {str(meter): count for meter, count in read.leaves}
+    assert found == {"cache_read": 30, "cache_read_audio": 30, "input_audio": 40}
+    assert len(read.notes) == 1
+    assert "does not say which cached tokens are audio" in read.notes[0]
+
+
 @pytest.mark.parametrize(
     ("message", "metadata"),
     [

@@ -86,6 +86,7 @@ OWN: list[dict[str, Any]] = [
             "toolUsePromptTokenCount": 3,
             "totalTokenCount": 127,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 60}, {"modality": "IMAGE", "tokenCount": 30}],
+            "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 12}],
         }
     },
 ]

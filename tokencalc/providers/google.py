@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tokencalc.providers.dialect import with_more
 from tokencalc.providers.grounding import COUNT, counted, searches_of
-from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, output_leaves
+from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, least_overlap, output_leaves
 from tokencalc.providers.payload import (
     payload_int,
     payload_sections,
@@ -209,6 +209,11 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
         for key in (names.prompt_list, names.cached_list, names.tool_prompt_list, names.candidates_list)
     )
     total_in, total_out = said(prompt) + tool_prompt, said(candidates) + said(thoughts)
+    unsaid: tuple[str, ...] = ()
+    if cached and prompt_by and not usage.get(names.cached_list):
+        cached_by = least_overlap(said(prompt), cached, 0, prompt_by)
+        listed = ", ".join(prompt_by)
+        unsaid = (f"{names.at} does not say which cached tokens are {listed}; taken to be text where the sum allows",)
     leaves = input_leaves(
         total_in,
         whole=f"{names.prompt} + {names.tool_prompt}",
@@ -238,7 +243,7 @@ def read_any(usage: Body, body: Body, names: Names) -> Usage:
         model=_model(body),
         service_tier=_tier(usage, body),
         ignored=tuple(sorted(found.ignored + restated)),
-        notes=(*(note for note in notes if names.prompt in note), *sums, *found.notes),
+        notes=(*(note for note in notes if names.prompt in note), *unsaid, *sums, *found.notes),
     )
 
 
