@@ -32,13 +32,23 @@ _MOST_OF_EMBEDDINGS = 10
 class Merge:
     """Collects one provider's models, and counts by reason what could not be taken over."""
 
-    def __init__(
-        self, provider: str, first: PriceSet, second: PriceSet, days: Days, *, days_are_of_checks: bool = False
+    def __init__(  # noqa: PLR0913  # the two sets, and what is known of the provider
+        self,
+        provider: str,
+        first: PriceSet,
+        second: PriceSet,
+        days: Days,
+        *,
+        days_are_of_checks: bool = False,
+        request_is_for: Mapping[str, str] | None = None,
     ) -> None:
         """Merge for ``provider``; ``first`` wins over ``second`` where both have a model.
 
         ``days_are_of_checks``: the days in the sets are those on which somebody saw another price than before.
+        ``request_is_for``: under which conditions the first set's one fee for a request holds, where it is not the
+        ordinary one; the ordinary one is then the second set's.
         """
+        self._request_is_for = request_is_for
         self._days_are_of_checks = days_are_of_checks
         self._provider = provider
         self._first, self._second, self._days = first, second, days
@@ -238,6 +248,8 @@ class Merge:
         if not is_known:
             found["effective_from_known"] = False
         found |= {key: list(card[key]) if key != "rates" else dict(card[key]) for key in _LISTS if card.get(key)}
+        if price_set is self._first and self._request_is_for:
+            _move_request(found, self._request_is_for)
         if price_set is not self._first:
             found |= {"imported": price_set.name, "checked_on": price_set.day}
         return found
@@ -259,6 +271,16 @@ def _agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Tell whether two cards have a rate in common, and no rate on which they differ."""
     shared = set(ours["rates"]) & set(theirs["rates"])
     return bool(shared) and all(ours["rates"][key] == theirs["rates"][key] for key in shared)
+
+
+def _move_request(card: dict[str, Any], when: Mapping[str, str]) -> None:
+    """Make the fee for a request one under conditions; the ordinary one is left to the other set."""
+    fees = {key: price for key, price in card["rates"].items() if key.startswith("request_per_")}
+    if fees:
+        card["rates"] = {key: price for key, price in card["rates"].items() if key not in fees}
+        unchanged = sorted(key.rpartition("_per_")[0] for key in card["rates"])
+        variant = {"when": dict(when), "rates": fees, "tiers": [], "unchanged": unchanged}
+        card["variants"] = [*card.get("variants", ()), variant]
 
 
 def _fill(ours: dict[str, Any], theirs: Mapping[str, Any]) -> None:

@@ -50,7 +50,14 @@ def tables(
     texts, left_out = {}, Counter[str]()
     for provider in sorted({*ours, *theirs} - CURATED - _NO_SELLERS):
         said = rules.get("provider", {}).get(provider, {})
-        merge = Merge(provider, first, second, days, days_are_of_checks=said.get("days_are_of_checks", False))
+        merge = Merge(
+            provider,
+            first,
+            second,
+            days,
+            days_are_of_checks=said.get("days_are_of_checks", False),
+            request_is_for=said.get("request_is_for"),
+        )
         merge.reviewed([model for model in rules.get("reviewed", ()) if model["provider"] == provider])
         merge.from_first(ours.get(provider, {}).values())
         kept = _kept(said.get("besides"), curated)

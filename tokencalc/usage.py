@@ -33,8 +33,8 @@ class Meter(StrEnum):
     state, ``citation`` counts tokens of cited sources that are billed beside the
     output. Then what is not tokens, with its unit as the name's last word:
     durations in seconds (exact decimals), images, characters, pages; cache storage
-    in token-hours; calls of tools; ``search_unit`` is one search of a reranker,
-    ``request`` the call itself.
+    in token-hours; calls of tools; ``search_unit`` is one search of a reranker
+    or one source of xAI's Live Search, ``request`` the call itself.
     """
 
     INPUT = "input"
@@ -138,8 +138,10 @@ class Usage:
     ``ignored`` names raw counters that carry no money of their own (sums,
     timings); ``notes`` says what was assumed in reading. ``billed_usd`` is what
     the response itself says it was billed (OpenRouter); it is kept beside our
-    price, never instead of it. ``is_interrupted`` marks a stream that ended before its
-    last figure came: the quantities are what had been said until then.
+    price, never instead of it. ``conditions`` are further served facts that a price may depend
+    on, by the names of a price's conditions (``search_context_size``). ``is_interrupted``
+    marks a stream that ended before its last figure came: the quantities are what had been
+    said until then.
     """
 
     leaves: Leaves
@@ -152,6 +154,7 @@ class Usage:
     notes: tuple[str, ...]
     billed_usd: Decimal | None
     is_interrupted: bool
+    conditions: tuple[tuple[str, str], ...]
 
     def __init__(  # noqa: PLR0913  # the counts that people hold in their hands, by their glossary names
         self,
@@ -223,6 +226,7 @@ class Usage:
         notes: tuple[str, ...] = (),
         billed_usd: Decimal | None = None,
         is_interrupted: bool = False,
+        conditions: tuple[tuple[str, str], ...] = (),
     ) -> Usage:
         """Make a usage from quantities that are disjoint already; for readers of providers' payloads.
 
@@ -231,7 +235,9 @@ class Usage:
         pairs = leaves if type(leaves) is tuple else leaves.items() if hasattr(leaves, "items") else leaves
         usage = object.__new__(cls)
         kept = tuple([pair for pair in pairs if pair[1]])
-        _fill(usage, kept, model, service_tier, region, speed, (), ignored, notes, billed_usd, is_interrupted)
+        _fill(
+            usage, kept, model, service_tier, region, speed, (), ignored, notes, billed_usd, is_interrupted, conditions
+        )
         return usage
 
     @classmethod
@@ -340,7 +346,9 @@ def _setter(name: str) -> Callable[[Usage, object], None]:
 _set_leaves, _set_model, _set_tier, _set_region, _set_speed, _set_parts, _set_ignored, _set_notes = (
     _setter(name) for name in ("leaves", "model", "service_tier", "region", "speed", "parts", "ignored", "notes")
 )
-_set_billed, _set_interrupted = _setter("billed_usd"), _setter("is_interrupted")
+_set_billed, _set_interrupted, _set_conditions = (
+    _setter(name) for name in ("billed_usd", "is_interrupted", "conditions")
+)
 
 
 def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
@@ -355,6 +363,7 @@ def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
     notes: tuple[str, ...],
     billed_usd: Decimal | None,
     is_interrupted: bool,  # noqa: FBT001  # one argument for each slot
+    conditions: tuple[tuple[str, str], ...] = (),
 ) -> None:
     _set_leaves(usage, leaves)
     _set_model(usage, model)
@@ -366,3 +375,4 @@ def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot
     _set_notes(usage, notes)
     _set_billed(usage, billed_usd)
     _set_interrupted(usage, is_interrupted)
+    _set_conditions(usage, conditions)

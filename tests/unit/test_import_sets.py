@@ -35,6 +35,15 @@ def _model(name: str, rates: dict[str, str], start: date | None = None, **more: 
     return {"id": name, "aliases": [], "mode": "text", "card": [card], **more}
 
 
+def _asks(low: str, medium: str, high: str) -> dict[str, Any]:
+    model = _model("asks", PLAIN | {"request_per_kcall": low})
+    model["card"][0]["variants"] = [
+        {"when": {"search_context_size": size}, "rates": {"request_per_kcall": fee}, "tiers": [], "unchanged": []}
+        for size, fee in (("medium", medium), ("high", high))
+    ]
+    return model
+
+
 PLAIN = {"input_per_mtok": "2", "output_per_mtok": "8"}
 FIRST = PriceSet(
     "genai-prices 9.9",
@@ -45,6 +54,7 @@ FIRST = PriceSet(
         "router/nothing": _model("nothing", {}, left_out=["odd: we have no meter for it"]),
         "router/told": _model("told", PLAIN, start=date(2026, 3, 3)),
         "router/written": _model("written", PLAIN),
+        "asker/asks": _model("asks", PLAIN | {"request_per_kcall": "12"}),
         "openai/kept-by-people": _model("kept-by-people", PLAIN),
     },
 )
@@ -61,12 +71,16 @@ SECOND = PriceSet(
         "router/slip": _model("slip", {"input_per_mtok": "3200"}),
         "router/told": _model("told", {"input_per_mtok": "7"}),
         "router/launched-2025-04-05": _model("launched-2025-04-05", {"input_per_mtok": "1"}),
+        "asker/asks": _asks("5", "8", "11"),
         "ollama/local": _model("local", {"input_per_mtok": "1"}),
     },
 )
 WRITTEN: dict[str, Any] = {
     "default": {"standard": {"processing": ["sync"]}},
-    "provider": {"router": {"name": "Router", "aliases": ["route-r"]}},
+    "provider": {
+        "router": {"name": "Router", "aliases": ["route-r"]},
+        "asker": {"request_is_for": {"search_context_size": "high"}},
+    },
     "reviewed": [
         {
             "provider": "router",
@@ -88,7 +102,7 @@ MODELS = {model["id"]: model for model in TABLE["model"]}
 
 
 def test_only_what_nobody_keeps_is_taken_over() -> None:
-    assert list(TEXTS) == ["router.toml"]
+    assert list(TEXTS) == ["asker.toml", "router.toml"]
     assert ("Router", ["route-r"], "genai-prices 9.9", date(2026, 11, 1)) == (
         TABLE["name"],
         TABLE["aliases"],
@@ -124,6 +138,17 @@ def test_a_price_of_people_is_never_changed_by_a_set() -> None:
 
     assert (card["rates"], card["imported"], card["source"]) == ({"input_per_mtok": "5"}, "", ["people"])
     assert [date(2026, 1, 1), date(2026, 3, 3)] == [card["effective_from"] for card in MODELS["told"]["card"]]
+
+
+def test_a_fee_that_holds_for_one_size_is_no_ordinary_fee() -> None:
+    (model,) = tomllib.loads(TEXTS["asker.toml"])["model"]
+    (card,) = model["card"]
+    fees = {
+        variant["when"]["search_context_size"]: variant["rates"]["request_per_kcall"] for variant in card["variants"]
+    }
+
+    assert card["rates"] == PLAIN | {"request_per_kcall": "5"}
+    assert fees == {"medium": "8", "high": "12"}
 
 
 def test_what_is_free_is_free_by_name() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tokencalc.errors import UsageInvalid
+from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.evaluate import evaluate
 from tokencalc.providers.registry import read_usage
+from tokencalc.usage import Meter
 
 
 def leaves(usage: dict[str, Any], provider: str | None = None, **body: Any) -> dict[str, Any]:
@@ -117,6 +121,15 @@ def test_xai_counts_its_tools_and_says_what_was_billed() -> None:
     assert "usage.num_sources_used" in read.ignored
 
 
+def test_sources_of_xais_live_search_are_counted_and_never_free_in_silence() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14, "num_sources_used": 5}
+    read = read_usage({"model": "grok-4", "usage": usage})
+    cost = evaluate(Catalog.packaged(), read, model="grok-4", provider="xai", at=datetime(2025, 9, 1, tzinfo=UTC))
+    assert (read.quantity(Meter.SEARCH_UNIT), len(read.notes), read.ignored[1:]) == (5, 1, ())
+    assert cost.unpriced == (Meter.SEARCH_UNIT,)
+    assert any("search_unit" in note and "has no rate" in note for note in cost.notes)
+
+
 def test_xai_images_have_a_cost_and_no_tokens() -> None:
     read = read_usage({"data": [{"url": "x"}, {"b64_json": "y"}], "usage": {"cost_in_usd_ticks": 400_000_000}})
     assert ((("output_image_piece", 2),), Decimal("0.04")) == (read.leaves, read.billed_usd)
@@ -142,6 +155,62 @@ def test_perplexity_counts_reasoning_and_citations_beside_the_completion(notes: 
         "web_search": 3,
     }
     assert (notes, Decimal("0.0187")) == (len(read.notes), read.billed_usd)
+
+
+@pytest.mark.parametrize(
+    ("usd", "model", "size"),
+    [
+        ("0.005", "sonar", None),
+        ("0.005", "sonar", "low"),
+        ("0.008", "sonar", "medium"),
+        ("0.012", "sonar", "high"),
+        ("0.006", "sonar-pro", "low"),
+        ("0.010", "sonar-pro", "medium"),
+        ("0.014", "sonar-pro", "high"),
+        ("0.012", "sonar-reasoning", "high"),
+        ("0.014", "sonar-reasoning-pro", "high"),
+    ],
+)
+@pytest.mark.parametrize("asked", [None, "low", "medium", "high"])
+def test_the_fee_of_perplexity_is_that_of_the_size_that_the_usage_says(
+    usd: str, model: str, size: str | None, asked: str | None
+) -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1, "search_context_size": size}
+    read = read_usage({"model": model, "usage": usage}, "perplexity")
+    context = {"search_context_size": asked} if asked and size else None
+    cost = evaluate(
+        Catalog.packaged(),
+        read,
+        model=model,
+        provider="perplexity",
+        at=datetime(2026, 11, 1, tzinfo=UTC),
+        context=context,
+    )
+    fee = sum(line.amount_pico for line in cost.lines if line.meter is Meter.REQUEST)
+    assert (Decimal(usd), ()) == (Decimal(fee).scaleb(-12), cost.unpriced)
+
+
+def test_a_size_that_nobody_sells_is_not_priced_as_another() -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1, "search_context_size": "vast"}
+    read = read_usage({"model": "sonar", "usage": usage})
+    cost = evaluate(
+        Catalog.packaged(), read, model="sonar", provider="perplexity", at=datetime(2026, 11, 1, tzinfo=UTC)
+    )
+    assert (cost.priced_pico, len(cost.notes)) == (0, 1)
+    assert "search_context_size=vast" in cost.notes[0]
+
+
+def test_a_size_by_which_a_card_has_no_rates_changes_nothing() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "search_context_size": "high"}
+    read = read_usage({"model": "sonar-deep-research", "usage": usage})
+    cost = evaluate(
+        Catalog.packaged(),
+        read,
+        model="sonar-deep-research",
+        provider="perplexity",
+        at=datetime(2026, 11, 1, tzinfo=UTC),
+    )
+    assert (cost.unpriced, len(cost.lines)) == ((), 2)
 
 
 def test_perplexity_by_name_reads_a_usage_without_its_marks() -> None:

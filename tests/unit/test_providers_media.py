@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tokencalc.errors import UsageInvalid
+from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.evaluate import evaluate
 from tokencalc.providers.registry import read_usage
 
 if TYPE_CHECKING:
@@ -75,6 +78,17 @@ def test_images_and_videos_are_tokens_where_said_and_pieces_or_seconds_where_not
 ) -> None:
     read = read_usage(body)
     assert (expected, ()) == (counts(read), read.notes)
+
+
+@pytest.mark.parametrize(
+    ("usd", "size"), [("0.3", None), ("0.3", "1280x720"), ("0.5", "1024x1792"), ("0.5", "1792x1024"), (None, "64x64")]
+)
+def test_a_videos_own_size_decides_its_rate(usd: str | None, size: str | None) -> None:
+    body = {"object": "video", "model": "sora-2-pro", "status": "completed", "seconds": "4", "size": size}
+    at, context = datetime(2026, 11, 1, tzinfo=UTC), {"video_resolution": "720p"}
+    cost = evaluate(Catalog.packaged(), read_usage(body), model="sora-2-pro", provider="openai", at=at, context=context)
+    assert [line.rate for line in cost.lines] == ([] if usd is None else [Decimal(usd)])
+    assert (usd is None) is bool(cost.unpriced)
 
 
 def test_a_video_that_is_not_done_costs_nothing_yet_and_says_so() -> None:

@@ -42,6 +42,8 @@ def _usage_value(usage: Usage) -> dict[str, Any]:
         served = getattr(usage, fact)
         if served is not None:
             value[fact] = served
+    if usage.conditions:
+        value["conditions"] = dict(usage.conditions)
     if usage.billed_usd is not None:
         value["billed"] = str(usage.billed_usd)
     if usage.is_interrupted:
@@ -62,7 +64,8 @@ def _usage_from_value(value: dict[str, Any]) -> Usage:
         return Usage.from_parts(parts, billed_usd=billed, is_interrupted=interrupted)
     leaves = [(Meter(meter), _quantity(quantity)) for meter, quantity in value["q"].items()]
     facts = {fact: value[fact] for fact in _FACTS if fact in value}
-    return Usage.from_leaves(leaves, billed_usd=billed, is_interrupted=interrupted, **facts)
+    conditions = tuple(value.get("conditions", {}).items())
+    return Usage.from_leaves(leaves, billed_usd=billed, is_interrupted=interrupted, conditions=conditions, **facts)
 
 
 def _quantity(value: int | str) -> Quantity:

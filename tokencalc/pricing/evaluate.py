@@ -50,8 +50,8 @@ def evaluate(  # noqa: C901, PLR0912, PLR0913  # the hot path in one piece: a ca
     if usage.parts:
         return _evaluate_parts(catalog, usage, model, provider, at, context)
     card = catalog.timeline(usage.model or model, provider).at(at)
-    if context:
-        plan = card.plan(_conditions(usage, context), at)
+    if context or usage.conditions:
+        plan = card.plan(_conditions(usage, context or {}, card), at)
     elif usage.service_tier is not None or usage.region is not None or usage.speed is not None:
         plan = card.plan((None, usage.region, usage.service_tier, usage.speed, None, None, None, None), at)
     else:
@@ -106,7 +106,7 @@ def worst_case(  # noqa: PLR0913  # what decides a price
     at = instant_from(at, name="at")
     counts = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     card = catalog.timeline(model, provider).at(at)
-    plan = card.plan(_conditions(counts, context) if context else NOTHING_SAID, at)
+    plan = card.plan(_conditions(counts, context, card) if context else NOTHING_SAID, at)
     asked = (
         (dearest(plan, _DEAREST_INPUT, input_tokens) or Meter.INPUT, input_tokens),
         (dearest(plan, _DEAREST_OUTPUT, input_tokens) or Meter.OUTPUT, output_tokens),
@@ -145,9 +145,14 @@ def _evaluate_parts(  # noqa: PLR0913, PLR0917  # the arguments of evaluate
     )
 
 
-def _conditions(usage: Usage, context: Mapping[str, str]) -> Said:
-    """Join what the response says with what only the caller knows; the response wins."""
+def _conditions(usage: Usage, context: Mapping[str, str], card: PlannedCard) -> Said:
+    """Join what the response says with what only the caller knows; the response wins.
+
+    A further fact of the response counts where the card has rates by it: every answer says its size, whatever decides.
+    """
     check_context(context)
+    if usage.conditions:
+        context = {**context, **{key: value for key, value in usage.conditions if key in card.depends_on}}
     region, service_tier, speed = usage.region, usage.service_tier, usage.speed
     return (
         context.get("processing"),

@@ -90,6 +90,12 @@ class PlannedCard:
         self.ordinary = None if by_hour else _plan(card, card.rates, tiers, self._scale, self._notes)
         self._plans: dict[Said, Plan | tuple[Choice, ...]] = {}
 
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """Conditions that some variant or multiplier of the card names."""
+        whens = [item.when for item in self.card.variants] + [item.when for item in self.card.multipliers]
+        return frozenset(key for when in whens for key, _ in when)
+
     def plan(self, said: Said, at: datetime) -> Plan:
         """Return the plan under what the response and the caller say, at an instant inside the card's interval."""
         found = self._plans.get(said)

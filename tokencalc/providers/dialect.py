@@ -49,15 +49,16 @@ class Whole:
     read: Callable[[Body], Usage | None]
 
 
-def with_more(
+def with_more(  # noqa: PLR0913  # what a usage may hold more of
     usage: Usage,
     *,
     leaves: Iterable[tuple[Meter, Quantity]] = (),
     notes: Iterable[str] = (),
     ignored: Iterable[str] = (),
     billed_usd: Decimal | None = None,
+    conditions: Iterable[tuple[str, str]] = (),
 ) -> Usage:
-    """Return a usage of one call with more leaves, added to what it has, more notes, and what was billed."""
+    """Return a usage of one call with more leaves, added to what it has, more notes, facts, and what was billed."""
     sums = dict(usage.leaves)
     for meter, quantity in leaves:
         sums[meter] = sums.get(meter, 0) + quantity
@@ -70,6 +71,7 @@ def with_more(
         ignored=tuple(sorted({*usage.ignored, *ignored})),
         notes=(*usage.notes, *notes),
         billed_usd=usage.billed_usd if billed_usd is None else billed_usd,
+        conditions=(*usage.conditions, *conditions),
     )
 
 

@@ -2,7 +2,7 @@
 
 OpenAI's transcriptions say their seconds, alone or in a verbose body (Groq's do
 too); image answers say tokens, or nothing but their images; video jobs say their
-length. Durations are exact decimals.
+length, and their size, by which prices may differ. Durations are exact decimals.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ def read_video(body: Body) -> Usage | None:
         return None
     status = payload_text(body, "status")
     done = status == "completed"
+    size = payload_text(body, "size")
     note = f"the video job is {status}: its seconds are counted when it is completed"
     return Usage.from_leaves(
         ((Meter.OUTPUT_VIDEO_SECOND, _seconds(body, "seconds") if done else 0),),
         model=payload_text(body, "model"),
         notes=() if done else (note,),
+        conditions=() if size is None else (("video_resolution", size),),
     )
 
 

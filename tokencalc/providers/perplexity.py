@@ -1,8 +1,8 @@
 """Perplexity's wire format: chat completions with reasoning and citations beside the completion, and searches.
 
 Reasoning and citation tokens have rates of their own and are no part of
-``completion_tokens``. The fee of a request depends on ``search_context_size``; the
-price table knows it. The ``cost`` object says what was billed.
+``completion_tokens``. The fee of a request depends on ``search_context_size``, which
+the usage says. The ``cost`` object says what was billed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tokencalc.providers.dialect import Dialect, with_more
 from tokencalc.providers.openai import CHAT, TotalsReader
-from tokencalc.providers.payload import payload_decimal, payload_int, payload_section, said, total_notes
+from tokencalc.providers.payload import payload_decimal, payload_int, payload_section, payload_text, said, total_notes
 from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def read(usage: Body, body: Body) -> Usage:
             rule="prompt_tokens + completion_tokens, with or without reasoning_tokens and citation_tokens",
         )
     )
+    size = payload_text(usage, "search_context_size")
     # The total was looked at above: the reader below knows another rule.
     tokens = _reader.read_any({**usage, "total_tokens": None}, body, notes)
     return with_more(
@@ -57,6 +58,7 @@ def read(usage: Body, body: Body) -> Usage:
         leaves=((Meter.REASONING, reasoning), (Meter.CITATION, citations), (Meter.WEB_SEARCH, searches)),
         ignored=("usage.total_tokens",) if total is not None else (),
         billed_usd=billed,
+        conditions=() if size is None else (("search_context_size", size),),
     )
 
 

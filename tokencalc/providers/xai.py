@@ -1,7 +1,9 @@
 """xAI's wire formats: OpenAI's chat and Responses, with reasoning beside the completion, tools counted, and the cost.
 
 In chat completions ``completion_tokens`` leave the reasoning out, which the total
-includes; in Responses ``output_tokens`` include it. ``cost_in_usd_ticks`` is what
+includes; in Responses ``output_tokens`` include it. Sources that Live Search used
+(``num_sources_used``, until January 2026) were billed by the piece, each a search
+unit here; beside calls of server-side tools they are only what those read. ``cost_in_usd_ticks`` is what
 was billed for the request, tools and discounts included.
 """
 
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tokencalc.providers.dialect import Dialect, items, with_more
 from tokencalc.providers.openai import CHAT, RESPONSES, TotalsReader
-from tokencalc.providers.payload import payload_int, payload_section
+from tokencalc.providers.payload import payload_int, payload_section, said
 from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # A tick is 1e-10 USD.
 _TICKS_EXPONENT = -10
 _TICKS, _TOOLS = "cost_in_usd_ticks", "server_side_tool_usage_details"
+_SOURCES, _TOOLS_USED = "num_sources_used", "num_server_side_tools_used"
 _METERS = {
     "web_search_calls": Meter.WEB_SEARCH,
     "x_search_calls": Meter.SOCIAL_SEARCH,
@@ -31,15 +34,14 @@ _METERS = {
     "image_generation_calls": Meter.OUTPUT_IMAGE_PIECE,
 }
 _KNOWN = (
-    # Sources are read, not billed; the tools used are the sum of their kinds; a user's own server costs its tokens.
-    "num_sources_used",
-    "num_server_side_tools_used",
+    # The tools used are the sum of their kinds; a user's own server costs its tokens.
+    _TOOLS_USED,
     f"{_TOOLS}.mcp_calls",
     # How full the window is, from which nothing is billed.
     "context_details.input_tokens",
     "context_details.output_tokens",
 )
-_MAPPED = (_TICKS, *(f"{_TOOLS}.{name}" for name in _METERS))
+_MAPPED = (_TICKS, _SOURCES, *(f"{_TOOLS}.{name}" for name in _METERS))
 
 
 _mapped, _known = [f"usage.{name}" for name in _MAPPED], [f"usage.{name}" for name in _KNOWN]
@@ -56,7 +58,13 @@ def read(usage: Body, body: Body) -> Usage:
         tokens = reader.read_any(usage, body)
     ticks = payload_int(usage, _TICKS, at="usage")
     billed = None if ticks is None else Decimal(ticks).scaleb(_TICKS_EXPONENT)
-    return with_more(tokens, leaves=_tool_calls(usage), billed_usd=billed)
+    calls, sources = _tool_calls(usage), said(payload_int(usage, _SOURCES, at="usage"))
+    if not sources:
+        return with_more(tokens, leaves=calls, billed_usd=billed)
+    if calls or payload_int(usage, _TOOLS_USED, at="usage"):
+        return with_more(tokens, leaves=calls, ignored=(f"usage.{_SOURCES}",), billed_usd=billed)
+    note = f"usage.{_SOURCES}: sources of Live Search, billed by the piece; counted as search units"
+    return with_more(tokens, leaves=((Meter.SEARCH_UNIT, sources),), notes=(note,), billed_usd=billed)
 
 
 def _tool_calls(usage: Body) -> list[tuple[Meter, Quantity]]:
@@ -74,6 +82,4 @@ def _images(body: Body) -> Usage:
     )
 
 
-DIALECT = Dialect(
-    "xai", read, usage_marks=frozenset({_TICKS, _TOOLS, "num_sources_used", "num_server_side_tools_used"})
-)
+DIALECT = Dialect("xai", read, usage_marks=frozenset({_TICKS, _TOOLS, _SOURCES, _TOOLS_USED}))

@@ -59,7 +59,12 @@ def without_cache(usage: Usage) -> Usage:
         plain = _PLAIN.get(meter, meter)
         leaves[plain] = leaves.get(plain, 0) + quantity
     return Usage.from_leaves(
-        leaves, model=usage.model, service_tier=usage.service_tier, region=usage.region, speed=usage.speed
+        leaves,
+        model=usage.model,
+        service_tier=usage.service_tier,
+        region=usage.region,
+        speed=usage.speed,
+        conditions=usage.conditions,
     )
 
 

@@ -127,4 +127,5 @@ def finish(folded: Folded, usages: Sequence[Usage]) -> Usage:
         notes=notes,
         billed_usd=only.billed_usd,
         is_interrupted=folded.is_interrupted,
+        conditions=only.conditions,
     )
