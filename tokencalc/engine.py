@@ -80,23 +80,25 @@ class Engine:
         *,
         clock: Clock | None = None,
         settings: Settings | None = None,
-        prices: Sequence[str | os.PathLike[str]] = (),
+        prices: Sequence[str | os.PathLike[str]] | None = (),
         durability: Durability | None = None,
         run: str | None = None,
         listeners: Sequence[Listener] = (),
     ) -> Self:
         """Open a ledger (a path, ``":memory:"``, or None for the settings' or the user's own) and what belongs to it.
 
-        ``prices`` are the caller's own price tables, on top of those in the settings;
-        ``run`` names this run for budgets of the period "run"; ``listeners`` are
-        called with events, on a thread of their own. Raises ConfigInvalid,
+        ``prices`` are the caller's own price tables, on top of those in the settings
+        (None: no own table is read, enough to read the book); ``run`` names this run
+        for budgets of the period "run"; ``listeners`` are called with events, on a
+        thread of their own. Raises ConfigInvalid,
         PriceTableInvalid, LedgerUnavailable, LedgerCorrupt or LedgerVersionUnsupported.
         """
         found = load_settings() if settings is None else settings
         if run is not None:
             found = replace(found, run=label_from(run, name="run"))
         budgets = [budget_from(definition) for definition in found.budgets]
-        catalog = catalog_with(found, (*found.prices, *(Path(path) for path in prices)))
+        files = None if prices is None else (*found.prices, *(Path(path) for path in prices))
+        catalog = catalog_with(found, files)
         announcer = Announcer(listeners)
         watch = SystemClock() if clock is None else clock
         store = SqliteStore(

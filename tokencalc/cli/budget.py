@@ -81,7 +81,7 @@ def set_budget(  # noqa: PLR0913  # one argument for each option
         alert_at=_percents(alert_at),
         notional=notional,
     )
-    with open_ledger(ledger, create=True) as engine:
+    with open_ledger(ledger, create=True, needs_prices=False) as engine:
         status = engine.set_budget(made)
     _answer(status, as_json=as_json)
     return OK
@@ -92,7 +92,7 @@ def set_budget(  # noqa: PLR0913  # one argument for each option
 @json_option
 def list_budgets(*, ledger: str | None, as_json: bool) -> int:
     """List every budget with what is spent, held and left in its current period."""
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         statuses = engine.budget_statuses()
     if as_json:
         put_json({"budgets": [budget_document(status) for status in statuses]})
@@ -130,7 +130,7 @@ def list_budgets(*, ledger: str | None, as_json: bool) -> int:
 @json_option
 def show_budget(*, name: str, value: str | None, at: datetime | None, ledger: str | None, as_json: bool) -> int:
     """Show the budget NAME; with a starred scope, that of one VALUE."""
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         status = engine.budget_status(name, value, at=at)
     _answer(status, as_json=as_json)
     return OK
@@ -148,7 +148,7 @@ def check_budget(*, name: str, amount_usd: str, value: str | None, ledger: str |
     Sets nothing aside: only a reserve makes sure that it still fits a moment later.
     """
     asked = without_nones(name=name, amount_usd=amount_from(amount_usd, name="amount_usd"), scope_value=value)
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         answer = budget_answer(engine, asked)
     fits = answer["budgets"][0]["fits"]
     if as_json:

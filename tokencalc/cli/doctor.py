@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -89,8 +90,8 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
         yield Check(name="ledger", state="note", text=f"none yet; the first booking makes {file}")
         return
     try:
-        # Looking must not write: budgets that the settings declare are left out.
-        with Engine.open(path, settings=replace(settings, budgets=())) as engine:
+        # Looking must not write: budgets that the settings declare are left out. Prices are looked at below.
+        with Engine.open(path, settings=replace(settings, budgets=()), prices=None) as engine:
             size, found = engine.size_bytes, engine.verify()
     except TokencalcError as error:
         yield Check(name="ledger", state="bad", text=error.message)
@@ -126,7 +127,8 @@ def _prices(settings: Settings) -> Iterator[Check]:
         yield Check(name="prices", state="note", text=f"{text}, more than {STALE_AFTER_DAYS}; {advice}")
     for path in updates:
         checked_on = catalog.checked_on_for(path.stem)
-        text = f"accepted from updates, on top of the packaged ones: {path}, checked on {checked_on}"
+        checked = "not checked" if checked_on == date.min else f"checked on {checked_on}"
+        text = f"accepted from updates, on top of the packaged ones: {path}, {checked}"
         yield Check(name="", state="note", text=f"{text}; remove the file to undo them")
 
 

@@ -29,7 +29,7 @@ def holds() -> None:
 @json_option
 def list_holds(*, state: Any, ledger: str | None, as_json: bool) -> int:
     """List holds: open ones, and suspect ones whose time ran out without an end."""
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         found = [hold for wanted in ((state,) if state else ("open", "suspect")) for hold in engine.holds(state=wanted)]
     if as_json:
         put_json({"holds": found})
@@ -60,7 +60,7 @@ def list_holds(*, state: Any, ledger: str | None, as_json: bool) -> int:
 @json_option
 def release_hold(*, hold_id: str, ledger: str | None, as_json: bool) -> int:
     """Give the hold HOLD_ID back, unused: only for a call that was surely never billed."""
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         released = engine.release(hold_id)
     if as_json:
         put_json(released)

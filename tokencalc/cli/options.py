@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tokencalc.cli.output import say
 from tokencalc.clock import instant_from
 from tokencalc.config import default_ledger_path, load_settings
 from tokencalc.engine import Engine
-from tokencalc.errors import CallInvalid, InvalidInput
+from tokencalc.errors import CallInvalid, InvalidInput, PriceTableInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +126,10 @@ def ledger_path(ledger: str | None) -> str:
     return ledger or load_settings().ledger or str(default_ledger_path())
 
 
-def open_ledger(ledger: str | None, *, create: bool = False) -> Engine:
+def open_ledger(ledger: str | None, *, create: bool = False, needs_prices: bool = True) -> Engine:
     """Open the ledger of a command; only commands that write may create it.
 
+    One that ``needs_prices`` only to say more opens without own tables where one is broken, and says so.
     Raises CallInvalid where it is not there: a report on a misspelt path must not make an empty ledger.
     """
     path = ledger_path(ledger)
@@ -137,4 +139,11 @@ def open_ledger(ledger: str | None, *, create: bool = False) -> Engine:
             path="ledger",
             found=path,
         )
-    return Engine.open(ledger, settings=load_settings())
+    settings = load_settings()
+    try:
+        return Engine.open(ledger, settings=settings)
+    except PriceTableInvalid as error:
+        if needs_prices:
+            raise
+        say(f"Own price tables are left out, for one cannot be read: {error.message}")
+        return Engine.open(ledger, settings=settings, prices=None)

@@ -15,7 +15,7 @@ from tokencalc.cli.output import counted, put, put_json
 @json_option
 def verify(*, expect: str | None, ledger: str | None, as_json: bool) -> int:
     """Check the chain of entries and every total. Exits with 1 where something does not fit."""
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         found = engine.verify(expect=expect)
         path = engine.path
     if as_json:

@@ -33,7 +33,12 @@ def updates_of(settings: Settings) -> tuple[Path, ...]:
         raise
 
 
-def catalog_with(settings: Settings, files: Sequence[Path]) -> Catalog:
-    """Return the packaged tables with the accepted ones and then ``files`` on top; the shared catalog without any."""
+def catalog_with(settings: Settings, files: Sequence[Path] | None) -> Catalog:
+    """Return the packaged tables with the accepted ones and then ``files`` on top; the shared catalog without any.
+
+    None leaves accepted tables out as well: no file is read.
+    """
+    if files is None:
+        return Catalog.packaged()
     updates = updates_of(settings)
     return Catalog.packaged().with_files(files, updates=updates) if files or updates else Catalog.packaged()
