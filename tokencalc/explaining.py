@@ -6,20 +6,22 @@ up in the tables of now, which may lack a card that was used then.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tokencalc.errors import EntryUnknown, InvalidInput, PriceUnknown
+from tokencalc.errors import EntryUnknown
 from tokencalc.ledger.records import Entry
 from tokencalc.ledger.standing import standing
 from tokencalc.ledger.unpriced import unpriced_reason, without_instant
-from tokencalc.money import pico_from_usd, usd_from_pico
+from tokencalc.money import EXACT, pico_from_usd, usd_from_pico
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
-    from decimal import Decimal
 
+    from tokencalc.cost import CostLine
     from tokencalc.ledger.records import Hold
     from tokencalc.ledger.sqlite import SqliteStore
     from tokencalc.ledger.standing import Standing
@@ -28,17 +30,22 @@ if TYPE_CHECKING:
     from tokencalc.pricing.catalog import Catalog
 
 _MOST_DIGITS = 18
+_FACTOR = re.compile(r"x ([0-9.]+(?:E[+-]?[0-9]+)?) (?:for|since) ")
+_MOST_FACTORS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardUsed:
     """A rate card that priced a line: its sources and the day on which it was compared with them.
 
-    ``is_known`` is False where the tables of now have no card of that id.
+    ``is_known`` is False where the tables of now have no card of that id whose rates
+    can be those of the lines; ``has_other_rates`` is True where they have one that says
+    other rates now. ``checked_on`` is None where nobody said it.
     """
 
     card: str
     is_known: bool
+    has_other_rates: bool = False
     source: tuple[str, ...] = ()
     checked_on: date | None = None
 
@@ -114,7 +121,7 @@ def explain(
     is_whole = not found.unpriced and (bool(found.lines) or found.amount_source == "priced")
     return Explanation(
         entry=shown,
-        cards=tuple(card_used(catalog, card) for card in cards),
+        cards=tuple(card_used(catalog, card, shown) for card in cards),
         corrections=found.corrections,
         corrected=None if corrected is None else corrected.entry,
         counted_before_pico=None if corrected is None else corrected.counted_before(shown.sequence),
@@ -140,18 +147,34 @@ def find_entry(store: SqliteStore, entry: Entry | str) -> Standing:
     return found
 
 
-def card_used(catalog: Catalog, card: str) -> CardUsed:
-    """Return a card's source and date of checking by its id, as far as the tables of now have it."""
-    found = _card(catalog, card)
-    if found is None:
-        return CardUsed(card=card, is_known=False)
-    return CardUsed(card=card, is_known=True, source=found.source, checked_on=found.checked_on)
+def card_used(catalog: Catalog, card: str, entry: Entry) -> CardUsed:
+    """Return the source and date of checking of the card of an id that can have priced an entry's lines.
+
+    An own table may have a card of the same id as ours, so the rates decide which one was used.
+    """
+    found = catalog.cards_by_id(card)
+    lines = [line for line in entry.lines if line.card == card]
+    scales = _scales(entry)
+    for one in found:
+        if all(_can_be(one, line, scales) for line in lines):
+            return CardUsed(card=card, is_known=True, source=one.source, checked_on=one.checked_on)
+    return CardUsed(card=card, is_known=False, has_other_rates=bool(found))
 
 
-def _card(catalog: Catalog, card: str) -> RateCard | None:
-    provider, _, rest = card.partition("/")
-    model, _, _ = rest.rpartition("@")
-    try:
-        return next((one for one in catalog.cards(provider, model) if one.card_id == card), None)
-    except (PriceUnknown, InvalidInput):
-        return None
+def _scales(entry: Entry) -> frozenset[Decimal]:
+    """Every product of the factors that the notes name, as ``x 1.1 for region=us``; they do not say the meters."""
+    factors = [Decimal(found[1]) for found in map(_FACTOR.match, entry.notes) if found]
+    products = {Decimal(1)}
+    for factor in factors[:_MOST_FACTORS]:
+        products |= {EXACT.multiply(product, factor) for product in products}
+    return frozenset(products)
+
+
+def _can_be(card: RateCard, line: CostLine, scales: frozenset[Decimal]) -> bool:
+    meter = line.priced_as or line.meter
+    tiers = (*card.tiers, *(tier for variant in card.variants for tier in variant.tiers))
+    lists = (card.rates, *(tier.rates for tier in tiers), *(variant.rates for variant in card.variants))
+    rates = (one[meter] for one in lists if meter in one)
+    return any(
+        rate.per == line.per and EXACT.multiply(rate.usd, scale) == line.rate for rate in rates for scale in scales
+    )

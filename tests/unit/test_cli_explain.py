@@ -75,8 +75,7 @@ input  1,000,001   $2.00  1,000,000  $2.000002   [1]
 
 sum                                  $2.000002
 
-[1] acme/rocket@2025-01-01, checked on 2026-11-01
-    https://acme.example/prices
+[1] acme/rocket@2025-01-01: a card of this id has other rates now
 
 Amount: $2.000002
 The caller said $2.500000: $0.499998 more than our price.
@@ -175,8 +174,8 @@ def test_explain_answers_machines_with_every_digit(ledger: str) -> None:
         line["meter"], line["quantity"], line["rate"], line["per"], line["amount_usd"],
     ) == ("input", 1_000_001, "2", 1_000_000, "2.000002")  # fmt: skip
     assert (found["lines_usd"], found["caller_cost_usd"], found["caller_gap_usd"]) == ("2.000002", "2.5", "0.499998")
-    assert [{"card": line["card"], "is_known": True}] == [
-        {key: card[key] for key in ("card", "is_known")} for card in found["cards"]
+    assert [{"card": line["card"], "is_known": False, "has_other_rates": True}] == [
+        {key: card[key] for key in ("card", "is_known", "has_other_rates")} for card in found["cards"]
     ]
 
 

@@ -202,4 +202,4 @@ def test_a_card_says_from_which_set_it_was_imported(tmp_path: Path) -> None:
         ("some-set 1.2", ("some-set 1.2",)),
         ("other 2", ("other 2",)),
     ]
-    assert [card.checked_on.isoformat() for card in cards] == ["2026-10-01", "2026-10-01"]
+    assert [str(card.checked_on) for card in cards] == ["2026-10-01", "2026-10-01"]

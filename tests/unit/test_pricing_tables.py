@@ -138,6 +138,7 @@ def test_an_imported_price_without_a_day_of_its_own_begins_no_later_than_its_set
         table = ImportedLayer().table(provider)
         for model in table.models:
             first = table.cards(model)[0]
+            assert first.checked_on is not None
             assert first.effective_from_known or first.effective_from.date() <= first.checked_on
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tokencalc.cost import CostLine
-    from tokencalc.explaining import Explanation
+    from tokencalc.explaining import CardUsed, Explanation
     from tokencalc.ledger.records import Entry
 
 _SOURCES = {"caller": "the caller's figure", "billed": "what the response says it was billed"}
@@ -34,7 +34,7 @@ def explain(*, entry: str, ledger: str | None, as_json: bool) -> int:
 
     ENTRY is an entry's id, as every booking answers it and reprice lists it, or only its number.
     """
-    with open_ledger(ledger) as engine:
+    with open_ledger(ledger, needs_prices=False) as engine:
         found = engine.explain(entry)
     if as_json:
         put_json({"schema": "tokencalc.explanation/1", **_as_document(found)})
@@ -115,14 +115,19 @@ def _show_lines(found: Explanation) -> None:
     if any(_is_rounded(line) for line in lines):
         put("Each line is rounded once, half to even, to 12 decimals.")
     for used in found.cards:
-        if not used.is_known:
-            put(f"[{numbers[used.card]}] {used.card}: the price tables have no card of that id any more")
-            continue
-        checked = "" if used.checked_on is None else f", checked on {used.checked_on.isoformat()}"
-        put(f"[{numbers[used.card]}] {used.card}{checked}")
+        put(f"[{numbers[used.card]}] {used.card}{_about_card(used)}")
         for source in used.source:
             put(f"    {source}")
     put()
+
+
+def _about_card(used: CardUsed) -> str:
+    if used.has_other_rates:
+        return ": a card of this id has other rates now"
+    if not used.is_known:
+        return ": the price tables have no card of that id any more"
+    checked = "not checked" if used.checked_on is None else f"checked on {used.checked_on.isoformat()}"
+    return f", {checked}" if used.source else f", {checked}; no source given"
 
 
 def _is_rounded(line: CostLine) -> bool:

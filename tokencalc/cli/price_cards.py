@@ -97,11 +97,12 @@ def _origin(planned: PlannedCard) -> Iterator[str]:
     else:
         yield f"applies from {_day(card.effective_from)}: the day is not known; no other price is known since then"
     if card.imported is not None:
-        yield f"imported from {card.imported}, of {card.checked_on}: nobody compared it with the provider's list"
-    elif card.source:
-        yield f"checked on {card.checked_on} against {', '.join(card.source)}"
+        day = "" if card.checked_on is None else f", of {card.checked_on}"
+        yield f"imported from {card.imported}{day}: nobody compared it with the provider's list"
     else:
-        yield "no source given"
+        checked = "not checked" if card.checked_on is None else f"checked on {card.checked_on}"
+        against = "against" if card.checked_on is not None else "source:"
+        yield f"{checked} {against} {', '.join(card.source)}" if card.source else f"{checked}; no source given"
     yield f"card: {card.card_id}"
     if card.note:
         yield card.note

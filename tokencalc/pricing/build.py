@@ -131,13 +131,9 @@ class ProviderTable:
 
     @property
     def checked_on(self) -> date:
-        """The day of the newest check among the cards; the first day there is for a table without any."""
-        days = (
-            card.get("checked_on", self._checked_on or card["effective_from"])
-            for model in self._models.values()
-            for card in model["card"]
-        )
-        return max((instant_of(day).date() for day in days), default=date.min)
+        """The day of the newest check among the cards; the first day there is where none says one."""
+        days = (card.get("checked_on", self._checked_on) for model in self._models.values() for card in model["card"])
+        return max((instant_of(day).date() for day in days if day), default=date.min)
 
     def _card(self, model: str, raw: Mapping[str, Any], end: object) -> RateCard:
         start = instant_of(raw["effective_from"])
@@ -146,6 +142,7 @@ class ProviderTable:
         merged = {**self.priced_as, **raw.get("priced_as", {})}
         imported = raw.get("imported", self._imported) or None
         source = source or ((imported,) if imported else ())
+        checked_on = raw.get("checked_on", self._checked_on)
         return RateCard(
             card_id=f"{self.provider}/{model}@{day}",
             provider=self.provider,
@@ -161,7 +158,7 @@ class ProviderTable:
             minimums=MappingProxyType({Meter(meter): least for meter, least in raw.get("minimums", {}).items()}),
             imported=imported,
             source=tuple(self._sources.get(item, item) for item in ([source] if isinstance(source, str) else source)),
-            checked_on=instant_of(raw.get("checked_on", self._checked_on or raw["effective_from"])).date(),
+            checked_on=instant_of(checked_on).date() if checked_on else None,
             note=raw.get("note"),
         )
 

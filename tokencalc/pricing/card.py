@@ -94,7 +94,8 @@ class RateCard:
     ``effective_from_known`` is False where the day of the change is not known:
     then ``effective_from`` is a day from which these rates are, to our knowledge,
     the only ones that ever applied (a launch, or before it). ``checked_on`` is the
-    day of the check against ``source``, which says nothing about when a rate began.
+    day of the check against ``source``, which says nothing about when a rate began;
+    None where a table of the user's own does not say.
     ``minimums`` are the least quantities that one call is billed for. ``imported``
     names the public set from which a card was taken unseen, and its version; it is
     None for a card that a person compared with the provider's own list.
@@ -114,7 +115,7 @@ class RateCard:
     minimums: Mapping[Meter, int]
     imported: str | None
     source: tuple[str, ...]
-    checked_on: date
+    checked_on: date | None
     note: str | None
 
     def rate(self, meter: Meter) -> Rate | None:

@@ -164,6 +164,13 @@ class Catalog:
         cards = (planned.card for planned in self.timeline(model, provider).cards if planned is not None)
         return tuple({id(card): card for card in cards}.values())
 
+    def cards_by_id(self, card_id: str) -> tuple[RateCard, ...]:
+        """Return the cards of an id, the winning layer's first: an own card may bear the id of a packaged one."""
+        provider, _, rest = card_id.partition("/")
+        model, _, _ = rest.rpartition("@")
+        tables = (layer.table(provider) for layer in self._layers if provider in layer.providers)
+        return tuple(card for table in tables for card in table.cards(model) if card.card_id == card_id)
+
     def models(self, provider: str | None = None) -> tuple[ModelFacts, ...]:
         """Return the facts of all models, or of one provider's."""
         chosen = self.providers if provider is None else (self._search.provider(provider, ""),)
