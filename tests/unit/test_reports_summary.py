@@ -73,6 +73,17 @@ def test_what_cannot_be_compared_is_counted_and_not_guessed(engine: Engine) -> N
     assert (found.saved_usd, found.calls, found.left_out) == (Decimal(0), 0, 2)
 
 
+def test_a_cache_read_without_a_rate_is_no_saving(engine: Engine, tmp_path: Path) -> None:
+    use_prices(engine, tmp_path, {"rocket": {"input_per_mtok": "2"}})
+    engine.record(model="rocket", usage=Usage(input_tokens=10**6, cache_read_tokens=5 * 10**5))
+    found = summary(engine).saving
+    assert (found.saved_usd, found.calls, found.left_out) == (Decimal(0), 0, 1)
+    use_prices(engine, tmp_path, {"rocket": {"input_per_mtok": "2", "cache_read_per_mtok": "1"}})
+    engine.reprice(since="2026-01-01", apply=True)
+    found = summary(engine).saving
+    assert (found.saved_usd, found.calls, found.left_out) == (Decimal("0.5"), 1, 0)
+
+
 def test_an_entry_without_usage_saves_nothing(engine: Engine) -> None:
     entry = engine.record(model="gpt-4o", cost_usd="0.1")
     assert saving_of(engine, entry).left_out == 0

@@ -68,15 +68,21 @@ def without_cache(usage: Usage) -> Usage:
     )
 
 
-def saving_of(engine: Engine, entry: Entry, corrected_pico: int | None = None) -> CacheSaving:
+def saving_of(
+    engine: Engine, entry: Entry, corrected_pico: int | None = None, unpriced: tuple[Meter, ...] | None = None
+) -> CacheSaving:
     """Return what caching saved in one entry: nothing where it touched no cache.
 
-    ``corrected_pico`` is the sum of its corrections, None where it has none.
+    ``corrected_pico`` is the sum of its corrections, None where it has none; ``unpriced``
+    the meters that have no price after them, None where the entry's own still hold.
     """
     usage = entry.usage
     if entry.kind != "charge" or usage is None or not any(meter in _CACHE_METERS for meter, _ in usage.leaves):
         return CacheSaving()
     if corrected_pico is None and (entry.amount_pico is None or entry.amount_source != "priced"):
+        return CacheSaving(left_out=1)
+    if entry.unpriced if unpriced is None else unpriced:
+        # What it cost is not whole, and the missing part would look like a saving.
         return CacheSaving(left_out=1)
     try:
         plain = engine.price(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.query import Report, ReportRow
     from tokencalc.ledger.records import Entry
     from tokencalc.ledger.unpriced import Unpriced
+    from tokencalc.usage import Meter
 
 SECTIONS = ("model", "agent_id", "operation", "project", "day")
 """What a summary is broken down by, in the order in which it is shown."""
@@ -114,6 +115,7 @@ class _Details:
         self.last_at: datetime | None = None
         self.saved_pico = self.compared = self.left_out = 0
         self._corrected_pico: defaultdict[str, int] = defaultdict(int)
+        self._unpriced: dict[str, tuple[Meter, ...]] = {}
 
     def see(self, engine: Engine, entry: Entry) -> None:
         if entry.kind == "budget":
@@ -122,7 +124,9 @@ class _Details:
         self.last_at = entry.at if self.last_at is None else max(self.last_at, entry.at)
         if entry.corrects is not None:  # the newest written come first, so an entry's corrections come before it
             self._corrected_pico[entry.corrects] += entry.amount_pico or 0
-        saving = saving_of(engine, entry, self._corrected_pico.pop(entry.entry_id, None))
+            self._unpriced.setdefault(entry.corrects, entry.unpriced)
+        corrected_pico = self._corrected_pico.pop(entry.entry_id, None)
+        saving = saving_of(engine, entry, corrected_pico, self._unpriced.pop(entry.entry_id, None))
         self.saved_pico += saving.saved_pico
         self.compared += saving.calls
         self.left_out += saving.left_out
