@@ -75,12 +75,16 @@ class Repriced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepricedModel:
-    """The changes of one model, in sum; ``filled`` charges were unpriced and have a whole price now."""
+    """The changes of one model, in sum; ``filled`` charges were unpriced and have a whole price now.
+
+    Of ``unknown`` charges nothing had a price: ``old_pico`` counts nothing for them.
+    """
 
     provider: str | None
     model: str
     charges: int
     filled: int
+    unknown: int
     old_pico: int
     new_pico: int
 
@@ -130,6 +134,7 @@ class Repricing:
                 model=model,
                 charges=len(changes),
                 filled=sum(change.was_unpriced and not change.unpriced for change in changes),
+                unknown=sum(change.old_pico is None for change in changes),
                 old_pico=sum(change.old_pico or 0 for change in changes),
                 new_pico=sum(change.new_pico for change in changes),
             )

@@ -72,6 +72,14 @@ def say(text: str) -> None:
     click.echo(safe_text(text, longest=4000), err=True)
 
 
+def say_wrapped(text: str) -> None:
+    """Say a long remark: between words, no line wider than those of `put`."""
+    for line in textwrap.wrap(
+        safe_text(text, longest=4000), console().width, subsequent_indent="  ", break_long_words=False
+    ):
+        say(line)
+
+
 def dollars(amount: Decimal | None) -> str:
     """Return an amount for people: ``$1.234500``, ``<$0.000001``, or ``unknown``."""
     text = display_usd(amount)

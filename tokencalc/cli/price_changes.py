@@ -10,7 +10,7 @@ import click
 
 from tokencalc.cli.exits import OK, REFUSED
 from tokencalc.cli.options import Instant, examples, json_option, pricing_engine
-from tokencalc.cli.output import counted, put, put_json, rate_text, say, table
+from tokencalc.cli.output import counted, put, put_json, rate_text, say, say_wrapped, table
 from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
 from tokencalc.errors import CallInvalid
@@ -184,15 +184,15 @@ def _show_update(update: Update) -> None:
     put(f"{update.name} against what applies today:")
     show_changes(update.changes)
     for jump in update.jumps:
-        say(f"A jump: {change_text(jump)}")
+        say_wrapped(f"A jump: {change_text(jump)}")
     for kept in update.kept[:_MOST_KEPT]:
-        say(f"Kept on purpose: {kept}")
+        say_wrapped(f"Kept on purpose: {kept}")
     if len(update.kept) > _MOST_KEPT:
-        say(f"Kept on purpose: {len(update.kept) - _MOST_KEPT} more; --json has all.")
+        say_wrapped(f"Kept on purpose: {len(update.kept) - _MOST_KEPT} more; --json has all.")
     for note in update.notes[:_MOST_NOTES]:
-        say(f"Left out: {note}")
+        say_wrapped(f"Left out: {note}")
     if len(update.notes) > _MOST_NOTES:
-        say(f"Left out: {len(update.notes) - _MOST_NOTES} more; --json has all.")
+        say_wrapped(f"Left out: {len(update.notes) - _MOST_NOTES} more; --json has all.")
 
 
 def _paths(paths: Iterable[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -18,17 +19,20 @@ from tokencalc.cli.options import (
     without_nones,
 )
 from tokencalc.cli.output import counted, dollars, number, put, put_json, table, tokens
-from tokencalc.clock import SystemClock
+from tokencalc.clock import SystemClock, instant_text
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.reports.markdown import summary_markdown
 from tokencalc.reports.summary import summarise
+from tokencalc.reports.text import safe_text
 from tokencalc.tool_answers import report_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from typing import Any
+
+    from tokencalc.engine import Engine
 
 _PERIODS = ("hour", "day", "week", "month", "total")
 _TIMES = ("day", "hour")
@@ -75,18 +79,30 @@ def report(  # noqa: PLR0913  # one argument for each option
         timezone=timezone,
         **_filters(where),
     )
-    with open_ledger(ledger) as engine:
+    # The Markdown report prices every call without its cache; the rows are only sums of what was booked.
+    with open_ledger(ledger, needs_prices=as_markdown) as engine:
         answer = report_answer(engine, arguments, now=now)
         if as_markdown:
             _only_an_interval(arguments, as_json=as_json)
             zone = arguments.get("timezone", engine.settings.timezone)
             summary = summarise(engine, now=now, since=answer["since"], until=answer["until"], timezone=zone)
             click.echo(summary_markdown(summary), nl=False)
+        again = _reprice_command(engine, answer, ledger) if answer["unpriced_calls"] else ""
     if as_json:
         put_json({"schema": "tokencalc.rows/1", **answer})
     elif not as_markdown:
-        _show(answer, top=top)
+        _show(answer, top=top, again=again)
     return UNPRICED if strict_prices and answer["unpriced_calls"] else OK
+
+
+def _reprice_command(engine: Engine, answer: Mapping[str, Any], ledger: str | None) -> str:
+    """The command that prices the calls of a report again, from its first day on where it has no beginning."""
+    since, until = answer["since"], answer["until"]
+    days = engine.report(group_by=("day",), until=until, timezone="UTC").rows if since is None else ()
+    start = min(str(row.key["day"]) for row in days) if since is None else instant_text(since)
+    parts = ["tokencalc", "reprice", "--since", start]
+    parts += [] if until is None else ["--until", instant_text(until)]
+    return shlex.join([*parts, *([] if ledger is None else ["--ledger", ledger])])
 
 
 def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -111,7 +127,7 @@ def _only_an_interval(arguments: Mapping[str, Any], *, as_json: bool) -> None:
         raise CallInvalid("markdown: give either --markdown or --json, not both", path="markdown", found=True)
 
 
-def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
+def _show(answer: Mapping[str, Any], *, top: int | None, again: str) -> None:
     keys, rows, total = answer["group_by"], answer["rows"], answer["total"]
     if not total["calls"]:
         put("Nothing was booked in this time.")
@@ -129,13 +145,15 @@ def _show(answer: Mapping[str, Any], *, top: int | None) -> None:
     )
     if len(rows) > len(shown):
         put(f"{len(rows) - len(shown)} more rows; leave out --top to see them.")
+    if any(row["cost_usd"] and row["unpriced_calls"] for row in (*shown, total)):
+        put("+ ?: some of these calls could not be priced, or only in part.")
     if answer["notional_usd"]:
         put(f"Notional: {dollars(answer['notional_usd'])} of it is the list price of calls that a subscription paid.")
     if answer["unpriced_calls"]:
-        _show_unpriced(answer)
+        _show_unpriced(answer, again)
 
 
-def _show_unpriced(answer: Mapping[str, Any]) -> None:
+def _show_unpriced(answer: Mapping[str, Any], again: str) -> None:
     put()
     put(f"Not in the total, or only in part: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
     put()
@@ -148,7 +166,9 @@ def _show_unpriced(answer: Mapping[str, Any]) -> None:
     if len(found) > _MOST_REASONS:
         put(f"{counted(len(found) - _MOST_REASONS, 'more reason')}: see --json.")
     put()
-    put("`tokencalc reprice` fills what the price tables know by now.")
+    put("What the price tables know by now is filled by this (with --apply it is written):")
+    # In one piece, however narrow the terminal: it is there to be copied.
+    click.echo(f"  {safe_text(again, longest=4000)}")
 
 
 def _name(value: object) -> str:
@@ -157,5 +177,7 @@ def _name(value: object) -> str:
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
     cost = dollars(row["cost_usd"]) if row["cost_usd"] or not row["unpriced_calls"] else "unknown"
+    if row["cost_usd"] and row["unpriced_calls"]:
+        cost = f"{cost} + ?"
     counts = (tokens(row[name]) for name in ("input_tokens", "cache_read_tokens", "output_tokens"))
     return (cost, number(row["calls"]), *counts)

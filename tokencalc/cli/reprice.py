@@ -10,12 +10,14 @@ import click
 
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import Instant, examples, json_option, ledger_option, open_ledger
-from tokencalc.cli.output import counted, dollars, number, put, put_json, table
+from tokencalc.cli.output import counted, dollars, number, put, put_json, say, table
+from tokencalc.errors import PriceUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from tokencalc.engine import Engine
     from tokencalc.ledger.unpriced import Unpriced
     from tokencalc.repricing import Repricing
 
@@ -53,11 +55,23 @@ def reprice(  # noqa: PLR0913  # one argument for each option
     """
     with open_ledger(ledger) as engine, _progress() as progress:
         found = engine.reprice(since=since, until=until, model=model, provider=provider, apply=apply, progress=progress)
+        unknown = "" if found.charges or model is None else _unknown(engine, model, provider)
     if as_json:
         put_json({"schema": "tokencalc.repricing/1", **_as_document(found)})
     else:
         _show(found)
+    if unknown:
+        say(unknown)
     return OK
+
+
+def _unknown(engine: Engine, model: str, provider: str | None) -> str:
+    """Say that a model of which no charge was found is in no price table either: it may be misspelt."""
+    try:
+        engine.catalog.resolve(model, provider=provider)
+    except PriceUnknown as error:
+        return f"No charge in this time has the model {model!r:.60}, and {error.message}"
+    return ""
 
 
 def _as_document(found: Repricing) -> dict[str, object]:
@@ -121,7 +135,7 @@ def _show_changes(found: Repricing) -> None:
                 row.model,
                 number(row.charges),
                 number(row.filled),
-                dollars(row.old_usd),
+                dollars(None if row.unknown == row.charges else row.old_usd),
                 dollars(row.new_usd),
                 dollars(row.difference_usd),
             )
@@ -131,7 +145,7 @@ def _show_changes(found: Repricing) -> None:
             "total",
             number(len(found.changes)),
             number(sum(row.filled for row in found.models)),
-            dollars(found.old_usd),
+            dollars(None if all(row.unknown == row.charges for row in found.models) else found.old_usd),
             dollars(found.new_usd),
             dollars(found.difference_usd),
         ),

