@@ -15,7 +15,7 @@ from tokencalc.tokens.image_costs import ImageCost, image_cost
 from tokencalc.tokens.images import read_images
 from tokencalc.tokens.layout import UNITS, Layout
 from tokencalc.tokens.messages import read_messages
-from tokencalc.tokens.openai import lay_out_for_openai
+from tokencalc.tokens.openai import form_name, lay_out_openai
 from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certain
 from tokencalc.tokens.surroundings import lay_out, profile_of
 
@@ -125,7 +125,7 @@ def _lay_out(
     request: Request, definitions: Definitions, tokenizer: str | None, model: str | None, interface: str | None
 ) -> Layout:
     if tokenizer in _PUBLIC:
-        return lay_out_for_openai(request, definitions, tokenizer, model, interface)
+        return lay_out_openai(request, definitions, form_name(tokenizer, model, interface))
     return lay_out(request, definitions, profile_of(tokenizer, model, interface))
 
 

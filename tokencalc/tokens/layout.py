@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,8 @@ class Layout:
     around: int = 0
     reach: Reach = Reach(0, 0)
     method: Method = "modelled"
+    features: Counter[str] = field(default_factory=Counter)
+    """How many of each thing that has a weight, where the family goes by weights."""
 
     def add(self, text: str, path: str, thousandths: int = UNITS) -> None:
         """Add a text to count."""

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokencalc.tokens.fitted import OPENAI_REACH
+from tokencalc.tokens.fitted import REACH
 from tokencalc.tokens.layout import UNITS, Layout, Reach, group_of
 from tokencalc.tokens.typescript import HEADER, Renderer
 
@@ -64,27 +64,24 @@ FORMS = {
     "responses": RESPONSES,
     "chat_reasoning": CHAT_REASONING,
     "responses_reasoning": RESPONSES_REASONING,
+    "gpt_oss": GPT_OSS,
 }
 
 _REASONING = re.compile(r"o[1-9]|gpt-[5-9]")
 
 
-def lay_out_for_openai(
-    request: Request, definitions: Definitions, tokenizer: str | None, model: str | None, interface: str | None
-) -> Layout:
-    """Lay a request out for a model of OpenAI's, or for its open ones."""
+def form_name(tokenizer: str | None, model: str | None, interface: str | None) -> str:
+    """Return the name of the form that a model and an interface have."""
     if tokenizer == "gpt_oss":
-        return lay_out_as(request, definitions, GPT_OSS, "gpt_oss")
+        return "gpt_oss"
     name = re.sub(r"^.*/", "", model or "")
     chosen = "responses" if interface == "responses" else "chat"
-    if _REASONING.match(name):
-        chosen += "_reasoning"
-    return lay_out_as(request, definitions, FORMS[chosen], chosen)
+    return f"{chosen}_reasoning" if _REASONING.match(name) else chosen
 
 
-def lay_out_as(request: Request, definitions: Definitions, form: Form, name: str) -> Layout:
-    """Lay a request out in OpenAI's form; ``name`` is that of the form, for its reach."""
-    layout = Layout()
+def lay_out_openai(request: Request, definitions: Definitions, name: str) -> Layout:
+    """Lay a request out in the form of that name."""
+    layout, form = Layout(), FORMS[name]
     added = form.request
     tools, added_tools = _tools(definitions, form)
     added += added_tools
@@ -102,8 +99,8 @@ def lay_out_as(request: Request, definitions: Definitions, form: Form, name: str
         added += _schema(layout, definitions, definitions.schema, form, "system" in request.roles)
     layout.around = added * UNITS
     group = group_of(request, definitions)
-    layout.reach = OPENAI_REACH[name].get(group, Reach(0, 0))
     layout.method = "exact" if form.exact and group == "plain" and not request.unaccounted else "modelled"
+    layout.reach = Reach(0, 0) if layout.method == "exact" else Reach(*REACH[name][group])
     return layout
 
 

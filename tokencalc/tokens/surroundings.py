@@ -26,10 +26,10 @@ _PROFILES: tuple[tuple[str, str, str], ...] = (
     ("claude", r"claude-(?:sonnet|opus)-4(?:-[01])?(?:-\d{8}|$|@|-v|-latest)", "claude_4"),
     ("claude_4_7", r"claude-(?:sonnet|haiku)-5", "claude_sonnet_5"),
     ("claude_4_7", r"claude-opus-5", "claude_opus_5"),
-    ("gemini", r"gemini-(?:1|2\.0)", "gemini_2_0"),
+    ("gemini", r"gemini-(?:pro|1|2\.0)", "gemini_2_0"),
     ("gemini", r"gemini-2\.5", "gemini_2_5"),
-    ("llama", r"llama-?3\.[1-9]", "llama_3_1"),
-    ("llama", r"llama-?4", "llama_4"),
+    ("llama", r"(?:meta-)?llama-?3[.p-][1-9]", "llama_3_1"),
+    ("llama", r"(?:meta-)?llama-?4", "llama_4"),
 )
 """Generations that differ from their family's newest, by the beginning of the model's name."""
 
@@ -41,7 +41,7 @@ def profile_of(tokenizer: str | None, model: str | None, interface: str | None) 
     """Return the name of the weights for a family, a generation and an interface."""
     name = re.sub(r"^.*/", "", model or "")
     if tokenizer == "gemini" and interface == "vertex":
-        return "gemini_vertex"
+        return "gemini_2_0"
     for family, pattern, profile in _PROFILES:
         if family == tokenizer and re.match(pattern, name):
             return profile
@@ -72,8 +72,8 @@ def features(request: Request, definitions: Definitions) -> Counter[str]:
 
 def lay_out(request: Request, definitions: Definitions, profile: str) -> Layout:
     """Lay a request out with the weights of a profile."""
-    layout, found = Layout(), features(request, definitions)
-    weights = WEIGHTS[profile]
+    weights, found = WEIGHTS[profile], features(request, definitions)
+    layout = Layout(features=found)
     as_words = bool(weights.get("as_words"))
     for turn in request.turns:
         found["pair"] += _turn(layout, turn, as_words=as_words)
@@ -82,7 +82,7 @@ def lay_out(request: Request, definitions: Definitions, profile: str) -> Layout:
     if definitions.schema is not None and weights.get("schema_text"):
         layout.add(_spaced(definitions.schema.schema), "response_format", weights["schema_text"])
     layout.around = sum(weights.get(name, 0) * count for name, count in found.items())
-    layout.reach = REACH[profile].get(group_of(request, definitions), Reach(2, 2))
+    layout.reach = Reach(*REACH[profile][group_of(request, definitions)])
     layout.method = "modelled"
     return layout
 
