@@ -348,6 +348,7 @@ def fit_reach(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
         groups.clear()
         groups.update({"plain": (0, 0), "tools": (0, 0), "schema": (0, 0), "calls": (0, 0)})
     misses: dict[str, list[Miss]] = {}
+    seen: set[str] = set()
     for record in records:
         how = tokenizer_of(record, catalog)
         counted = count_messages(**call_of(record), **how)
@@ -356,10 +357,15 @@ def fit_reach(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
             profile = form_name(how["tokenizer"], record["model"], interface_of(record))
         else:
             profile = profile_of(how["tokenizer"], record["model"], interface_of(record))
+            if record["tools"]:
+                seen.add(profile)
         miss = Miss(group, max(counted.low - record["inp"], 0), max(record["inp"] - counted.high, 0))
         misses.setdefault(SHARED.get(profile, profile), []).append(miss)
     for profile in fitted.REACH:
-        fitted.REACH[profile] = reach_of(misses.get(SHARED.get(profile, profile), []))
+        found = reach_of(misses.get(SHARED.get(profile, profile), []))
+        if profile in SHARED and profile not in seen:
+            found |= {group: (max(low, UNSEEN), max(high, UNSEEN)) for group, (low, high) in found.items() if group != "plain"}
+        fitted.REACH[profile] = found
 
 
 class Miss(NamedTuple):
@@ -373,9 +379,11 @@ class Miss(NamedTuple):
 FEW_LEAST = {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)}
 """The reach where fewer than five requests were recorded."""
 FEW = 5
+UNSEEN = 60
+"""The reach of a generation's tools that no request was recorded of."""
 LEAST = {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 12)}
 """The reach at the least: what was fitted leaves less on its own part than on what it has not seen."""
-SPARE_PERCENT = 6
+SPARE_PERCENT = 4
 
 
 def reach_of(misses: list[Miss]) -> dict[str, tuple[int, int]]:
