@@ -1,7 +1,7 @@
 """Fits what providers add around messages on recorded requests, and writes tokencalc/tokens/fitted.py.
 
-    python scripts/fit_token_constants.py weights ../shared/tokens/calibration.jsonl.gz
-    python scripts/fit_token_constants.py reach ../shared/tokens/calibration.jsonl.gz
+    python -m scripts.fit_token_constants weights ../shared/tokens/calibration.jsonl.gz
+    python -m scripts.fit_token_constants reach ../shared/tokens/calibration.jsonl.gz
 
 Only the training part is used: requests whose sha256 of ``repo|path`` begins with a byte below 0x60. The rest is for
 `benchmarks/bench_token_error.py`. Run it where the exact vocabularies are installed; it says which were used.
@@ -20,10 +20,11 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.least_squares import Prior, Row, solve
 from tokencalc.errors import PriceUnknown
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.tokens import fitted
@@ -49,38 +50,28 @@ TEST_FROM_BYTE = 0x60
 PROVIDERS = {"openai-chat": "openai", "openai-responses": "openai", "gemini": "google"}
 UNCOUNTABLE = frozenset({"media", "srv", "thinkblk"})
 """Flags of requests that hold what the recording left out; thinking signatures cost little and stay in."""
-ROUNDS = 30
-FLOOR_TOKENS = 30
-"""Below this many tokens an error counts as if the request had so many: one token of ten is no 10 % of a price."""
-STIFFNESS = 0.03
-RESIDUE_MIN, RESIDUE_SCALE = 0.003, 0.02
+
+Tally = defaultdict[str, float]
 
 ANCHOR_WEIGHT = 0.3
 """What a file of our own weighs beside a request."""
 
 
-class Prior(NamedTuple):
-    """What was known of a weight before, and how far it may move; in tokens."""
-
-    value: float
-    spread: float
-
-
-class Row(NamedTuple):
-    """One recorded request: what counts in it, and what was billed beyond what is already known."""
-
-    features: Mapping[str, float]
-    billed: float
-    size: float
-    weight: float = 1.0
-
-
 CLAUDE_MARKS = {name: Prior(0, 0.2) for name in ("sign", "line", "indent", "digit", "capital", "joint")}
 CLAUDE = {
-    **{"request": Prior(4, 4), "message": Prior(3, 3), "assistant": Prior(3, 3), "system": Prior(0, 3)},
-    **{"call": Prior(27, 30), "result": Prior(27, 30), "parallel": Prior(0, 50), "thinking": Prior(29, 30)},
-    **{"tool": Prior(0, 10), "schema": Prior(140, 200), "schema_text": Prior(0, 0.2), "definition": Prior(0, 0.2)},
-    **{"text": Prior(1.05, 0.2)},
+    "request": Prior(4, 4),
+    "message": Prior(3, 3),
+    "assistant": Prior(3, 3),
+    "system": Prior(0, 3),
+    "call": Prior(27, 30),
+    "result": Prior(27, 30),
+    "parallel": Prior(0, 50),
+    "thinking": Prior(29, 30),
+    "tool": Prior(0, 10),
+    "schema": Prior(140, 200),
+    "schema_text": Prior(0, 0.2),
+    "definition": Prior(0, 0.2),
+    "text": Prior(1.05, 0.2),
     **CLAUDE_MARKS,
 }
 # Anthropic publishes what its instructions for tools cost up to 3.7; later ones are measured.
@@ -96,15 +87,33 @@ CLAUDE_TOOLS = {
     "claude_4_7": (374, 390, 390),
 }
 GEMINI = {
-    **{"request": Prior(0, 0.1), "message": Prior(1, 0.3), "assistant": Prior(1, 0.3), "system": Prior(1, 0.3)},
-    **{"call": Prior(5, 8), "result": Prior(5, 8), "pair": Prior(3, 2), "tool": Prior(18, 8), "object": Prior(2, 5)},
-    **{"property": Prior(13, 4), "required": Prior(-3, 3), "described": Prior(0, 3), "tool_described": Prior(-2, 3)},
+    "request": Prior(0, 0.1),
+    "message": Prior(1, 0.3),
+    "assistant": Prior(1, 0.3),
+    "system": Prior(1, 0.3),
+    "call": Prior(5, 8),
+    "result": Prior(5, 8),
+    "pair": Prior(3, 2),
+    "tool": Prior(18, 8),
+    "object": Prior(2, 5),
+    "property": Prior(13, 4),
+    "required": Prior(-3, 3),
+    "described": Prior(0, 3),
+    "tool_described": Prior(-2, 3),
 }
 NOTHING_AROUND = {name: Prior(0, prior.spread) for name, prior in GEMINI.items()} | {"property": Prior(3.5, 4)}
 CHAT_ML = {
-    **{"message": Prior(5, 2), "assistant": Prior(5, 2), "system": Prior(5, 2), "request": Prior(5, 3)},
-    **{"call": Prior(10, 10), "result": Prior(10, 10), "tool": Prior(10, 10), "definition": Prior(0, 0.2)},
-    **{"schema": Prior(5, 20), "schema_text": Prior(0, 0.3), "tools_auto": Prior(100, 200)},
+    "message": Prior(5, 2),
+    "assistant": Prior(5, 2),
+    "system": Prior(5, 2),
+    "request": Prior(5, 3),
+    "call": Prior(10, 10),
+    "result": Prior(10, 10),
+    "tool": Prior(10, 10),
+    "definition": Prior(0, 0.2),
+    "schema": Prior(5, 20),
+    "schema_text": Prior(0, 0.3),
+    "tools_auto": Prior(100, 200),
 }
 PRIORS: dict[str, dict[str, Prior]] = {
     "claude": CLAUDE,
@@ -124,13 +133,20 @@ PRIORS: dict[str, dict[str, Prior]] = {
 """What was known before, by profile: from providers' pages, and from earlier measurements."""
 
 SHARED = {name: "claude" for name in CLAUDE_TOOLS if name not in {"claude_opus_5", "claude_sonnet_5"}} | {
-    "claude_2": "claude", "claude_4_7": "claude_4_7", "claude_opus_5": "claude_4_7", "claude_sonnet_5": "claude_4_7"
+    "claude_2": "claude",
+    "claude_4_7": "claude_4_7",
+    "claude_opus_5": "claude_4_7",
+    "claude_sonnet_5": "claude_4_7",
 }
 """Profiles that have all weights of another but those of its tools."""
 
 # Text of our own, by the factors to o200k that were measured on large texts, so that a fit on short requests does not
 # lose sight of them: kind, factor for Claude to 4.6, factor from 4.7.
-ANCHORS = (("docs/*.md", 1.22, 1.61), ("tokencalc/budgets/*.py", 1.25, 1.6), ("tokencalc/pricing/tables/mi*.json", 1.25, 1.6))
+ANCHORS = (
+    ("docs/*.md", 1.22, 1.61),
+    ("tokencalc/budgets/*.py", 1.25, 1.6),
+    ("tokencalc/pricing/tables/mi*.json", 1.25, 1.6),
+)
 
 
 def is_training(record: Mapping[str, Any]) -> bool:
@@ -181,7 +197,7 @@ def row_of(record: Mapping[str, Any], tokenizer: str | None) -> tuple[str, Row]:
     definitions = definitions_of(record)
     profile = profile_of(tokenizer, record["model"], interface_of(record))
     layout = lay_out(request, definitions, profile)
-    found: Counter[str] = Counter()
+    found: Tally = defaultdict(float)
     for name, count in layout.features.items():
         found[f"{name}:{profile}" if name.startswith("tools_") and profile in SHARED else name] += count
     for text in layout.texts:
@@ -200,7 +216,7 @@ def definitions_of(record: Mapping[str, Any]) -> Definitions:
     return read_definitions(read_messages(record["M"]), **{name: call[name] for name in names})
 
 
-def add_text(found: Counter[str], text: str, tokenizer: str | None, role: str) -> None:
+def add_text(found: Tally, text: str, tokenizer: str | None, role: str) -> None:
     """Add a text's features: what is known already, and for Claude what its Latin text is made of."""
     if tokenizer not in {"claude", "claude_4_7"}:
         tokens = count_text(text, tokenizer=tokenizer, encoding=None).tokens if text else 0
@@ -211,7 +227,8 @@ def add_text(found: Counter[str], text: str, tokenizer: str | None, role: str) -
         tokens = count_exact(part, "o200k_base").tokens
         if kind in LATIN:
             found["text"] += tokens
-            found.update(marks(part))
+            for name, count in marks(part).items():
+                found[name] += count
             found[role or "message_text"] += tokens
         else:
             found["known"] += tokens * FAMILIES[tokenizer].thousandths[kind] / UNITS
@@ -222,54 +239,11 @@ def anchors(profile: str) -> list[Row]:
     rows: list[Row] = []
     for pattern, early, late in ANCHORS:
         for path in sorted(ROOT.glob(pattern))[:6]:
-            found: Counter[str] = Counter()
+            found: Tally = defaultdict(float)
             add_text(found, path.read_text(encoding="utf-8")[:20_000], profile, "")
             billed = found["text"] * (early if profile == "claude" else late)
             rows.append(Row(found, billed, billed, ANCHOR_WEIGHT))
     return rows
-
-
-def solve(rows: Sequence[Row], priors: Mapping[str, Prior]) -> dict[str, float]:
-    """Return the weights that leave the least relative error, each held to its prior."""
-    names = list(priors)
-    found = {name: prior.value for name, prior in priors.items()}
-    pull = [1.0] * len(rows)
-    for _ in range(ROUNDS):
-        matrix = [[0.0] * (len(names) + 1) for _ in names]
-        for place, name in enumerate(names):
-            stiffness = (STIFFNESS / priors[name].spread) ** 2
-            matrix[place][place] += stiffness
-            matrix[place][-1] += stiffness * priors[name].value
-        for row, factor in zip(rows, pull, strict=True):
-            scale = row.weight * (factor / max(row.size, FLOOR_TOKENS)) ** 2
-            held = [(place, row.features[name]) for place, name in enumerate(names) if row.features.get(name)]
-            for place, value in held:
-                for other, also in held:
-                    matrix[place][other] += scale * value * also
-                matrix[place][-1] += scale * value * row.billed
-        found = dict(zip(names, eliminate(matrix), strict=True))
-        pull = [reweighted(row, found) for row in rows]
-    return found
-
-
-def reweighted(row: Row, found: Mapping[str, float]) -> float:
-    """Return how strongly a row pulls: less, the further it is off."""
-    told = sum(found.get(name, 0.0) * count for name, count in row.features.items())
-    residue = abs(row.billed - told) / max(row.size, FLOOR_TOKENS)
-    return 1 / float(max(residue, RESIDUE_MIN) / RESIDUE_SCALE) ** 0.5
-
-
-def eliminate(matrix: list[list[float]]) -> list[float]:
-    """Solve linear equations by Gauss's elimination; the last column is the right side."""
-    size = len(matrix)
-    for place in range(size):
-        best = max(range(place, size), key=lambda row: abs(matrix[row][place]))
-        matrix[place], matrix[best] = matrix[best], matrix[place]
-        for row in range(size):
-            if row != place and matrix[row][place]:
-                factor = matrix[row][place] / matrix[place][place]
-                matrix[row] = [one - factor * other for one, other in zip(matrix[row], matrix[place], strict=True)]
-    return [matrix[place][-1] / matrix[place][place] for place in range(size)]
 
 
 def fit_weights(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
@@ -286,7 +260,9 @@ def fit_weights(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
         if profile == "claude_4_7":
             # Few requests: what is around the text is held to the earlier generations'.
             early = {name: value / UNITS for name, value in fitted.WEIGHTS["claude"].items()}
-            priors |= {name: Prior(early[name], known[name].spread) for name in ("call", "result", "parallel", "schema")}
+            priors |= {
+                name: Prior(early[name], known[name].spread) for name in ("call", "result", "parallel", "schema")
+            }
         if profile in TEXT_PROFILES:
             own = [*own, *anchors(profile)]
             priors |= {
@@ -296,7 +272,7 @@ def fit_weights(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
                 for kind, value in zip(("auto", "any", "tool"), values, strict=True)
             }
         found = solve(own, priors)
-        print(f"{profile}: {len(own)} rows")  # noqa: T201
+        print(f"{profile}: {len(own)} rows")
         store(profile, found, own)
 
 
@@ -326,9 +302,7 @@ def fallback_tools(weights: Mapping[str, int], found: Mapping[str, float], profi
     """Return the tools' weights of the family for a generation that has none of its own."""
     if profile not in TEXT_PROFILES:
         return {key: value for key, value in weights.items() if key.startswith("tools_")}
-    return {
-        key.split(":")[0]: round(value * UNITS) for key, value in found.items() if key.endswith(f":{profile}")
-    }
+    return {key.split(":")[0]: round(value * UNITS) for key, value in found.items() if key.endswith(f":{profile}")}
 
 
 def share(role: str, found: Mapping[str, float], rows: Sequence[Row]) -> int:
@@ -360,11 +334,15 @@ def fit_reach(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
             if record["tools"]:
                 seen.add(profile)
         miss = Miss(group, max(counted.low - record["inp"], 0), max(record["inp"] - counted.high, 0))
+        if max(miss.below, miss.above) > INCOMPLETE_FROM:
+            continue
         misses.setdefault(SHARED.get(profile, profile), []).append(miss)
     for profile in fitted.REACH:
         found = reach_of(misses.get(SHARED.get(profile, profile), []))
         if profile in SHARED and profile not in seen:
-            found |= {group: (max(low, UNSEEN), max(high, UNSEEN)) for group, (low, high) in found.items() if group != "plain"}
+            found |= {
+                group: (max(low, UNSEEN), max(high, UNSEEN)) for group, (low, high) in found.items() if group != "plain"
+            }
         fitted.REACH[profile] = found
 
 
@@ -379,11 +357,13 @@ class Miss(NamedTuple):
 FEW_LEAST = {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)}
 """The reach where fewer than five requests were recorded."""
 FEW = 5
+INCOMPLETE_FROM = 300
+"""A request that is off by more tokens held something that the recording left out: media in a result."""
 UNSEEN = 60
 """The reach of a generation's tools that no request was recorded of."""
 LEAST = {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 12)}
 """The reach at the least: what was fitted leaves less on its own part than on what it has not seen."""
-SPARE_PERCENT = 4
+SPARE_PERCENT = 3
 
 
 def reach_of(misses: list[Miss]) -> dict[str, tuple[int, int]]:
@@ -412,11 +392,15 @@ from __future__ import annotations
 def write() -> None:
     """Write `fitted` back as a module."""
     parts = [
-        ("TEXT: dict[str, dict[str, int]]", fitted.TEXT, "Claude's text in Latin letters: its factor to o200k, and what each mark adds."),
+        (
+            "TEXT: dict[str, dict[str, int]]",
+            fitted.TEXT,
+            "Claude's Latin text: factor to o200k, and marks.",
+        ),
         ("WEIGHTS: dict[str, dict[str, int]]", fitted.WEIGHTS, "What each thing beside the texts costs, by profile."),
-        ("REACH: dict[str, dict[str, tuple[int, int]]]", fitted.REACH, "Whole tokens below and above, by profile or form and by what a request holds."),
+        ("REACH: dict[str, dict[str, tuple[int, int]]]", fitted.REACH, "Whole tokens below and above, by profile."),
     ]
-    lines = [f"{name} = {value!r}\n\"\"\"{told}\"\"\"\n" for name, value, told in parts]
+    lines = [f'{name} = {value!r}\n"""{told}"""\n' for name, value, told in parts]
     TARGET.write_text(HEADER + "\n".join(lines), encoding="utf-8")
     ruff = Path(sys.executable).with_name("ruff")
     subprocess.run([str(ruff), "format", "--quiet", str(TARGET)], check=True)  # noqa: S603  # our own tool

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.budgets.holds import ReserveRequest
 from tokencalc.clock import instant_from, micros_from_instant
 from tokencalc.context import Attribution, current_attribution, label_from
+from tokencalc.counting import DESCRIBED_NAMES
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.estimation import Request, estimate, worst_case_pico
 from tokencalc.ledger.records import Dimension, EntryDraft
@@ -285,7 +286,9 @@ def _dimension(about: Attribution, model: str, provider: str | None, *, notional
 def _request(arguments: Mapping[str, Any]) -> Request:
     names = ("model", "provider", "input_tokens", "text", "messages", "operation_type", "max_output_tokens", "context")
     given = {name: arguments.get(name) for name in names}
-    return Request(**given, choices=1 if arguments.get("choices") is None else arguments["choices"])  # type: ignore[arg-type]  # checked by estimate
+    described: Any = {name: arguments[name] for name in DESCRIBED_NAMES if arguments.get(name) is not None}
+    choices = 1 if arguments.get("choices") is None else arguments["choices"]
+    return Request(**given, described=described, choices=choices)  # type: ignore[arg-type]  # checked by estimate
 
 
 def _budget_names(budget: object) -> tuple[str, ...]:

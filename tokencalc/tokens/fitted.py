@@ -10,7 +10,7 @@ TEXT: dict[str, dict[str, int]] = {
     "claude": {"text": 1104, "sign": 207, "line": 63, "indent": -210, "digit": 105, "capital": -241, "joint": 228},
     "claude_4_7": {"text": 1554, "sign": 105, "line": 32, "indent": 1, "digit": -140, "capital": -39, "joint": 18},
 }
-"""Claude's text in Latin letters: its factor to o200k, and what each mark adds."""
+"""Claude's Latin text: factor to o200k, and marks."""
 
 WEIGHTS: dict[str, dict[str, int]] = {
     "claude": {
@@ -349,7 +349,7 @@ REACH: dict[str, dict[str, tuple[int, int]]] = {
     "claude_4": {"plain": (13, 4), "tools": (25, 8), "schema": (4, 8), "calls": (6, 12)},
     "claude_sonnet_5": {"plain": (1, 30), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)},
     "claude_opus_5": {"plain": (1, 30), "tools": (60, 60), "schema": (60, 60), "calls": (60, 60)},
-    "gemini": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (66, 2664)},
+    "gemini": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (66, 230)},
     "gemini_2_5": {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 75)},
     "gemini_2_0": {"plain": (1, 1), "tools": (4, 8), "schema": (15, 25), "calls": (6, 12)},
     "gemini_vertex": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)},
@@ -360,9 +360,9 @@ REACH: dict[str, dict[str, tuple[int, int]]] = {
     "qwen": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)},
     "unknown": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 25), "calls": (15, 25)},
     "chat": {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 12)},
-    "responses": {"plain": (4, 18), "tools": (37, 8), "schema": (4, 8), "calls": (6, 213)},
+    "responses": {"plain": (4, 18), "tools": (37, 216), "schema": (4, 8), "calls": (6, 213)},
     "chat_reasoning": {"plain": (1, 1), "tools": (4, 8), "schema": (15, 25), "calls": (6, 12)},
-    "responses_reasoning": {"plain": (1, 1), "tools": (4, 8), "schema": (15, 25), "calls": (15, 25)},
-    "gpt_oss": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 70), "calls": (146, 25)},
+    "responses_reasoning": {"plain": (1, 1), "tools": (4, 8), "schema": (15, 25), "calls": (6, 12)},
+    "gpt_oss": {"plain": (1, 2), "tools": (15, 25), "schema": (15, 70), "calls": (134, 25)},
 }
-"""Whole tokens below and above, by profile or form and by what a request holds."""
+"""Whole tokens below and above, by profile."""

@@ -134,9 +134,7 @@ def _gemini(image: Image, model: str) -> ImageCost:
 
 
 def _mistral(image: Image, model: str) -> ImageCost:
-    side_max, patch = (
-        (_PIXTRAL_SIDE_MAX, _PIXTRAL_PX) if "pixtral" in model else (_MISTRAL_SIDE_MAX, _MISTRAL_PX)
-    )
+    side_max, patch = (_PIXTRAL_SIDE_MAX, _PIXTRAL_PX) if "pixtral" in model else (_MISTRAL_SIDE_MAX, _MISTRAL_PX)
     width, height = _shrunk(image.width or side_max, image.height or side_max, side_max)
     rows, columns = ceil(height / patch), ceil(width / patch)
     tokens = rows * (columns + 1)

@@ -66,7 +66,8 @@ def read_images(images: object) -> Iterator[Image]:
             width, height = size_of_bytes(bytes(item)) or (None, None)
             image = Image(width, height, None, path)
         elif isinstance(item, str) and item:
-            image = Image(*(size_of_text(item) or (None, None)), None, path)
+            width, height = size_of_text(item) or (None, None)
+            image = Image(width, height, None, path)
         elif isinstance(item, Mapping):
             image = read_image(item, path) or read_inline(mapping_of(item, "inlineData", "inline_data") or item, path)
         elif is_list(item) and (pair := _pair(*item[:3])):

@@ -29,13 +29,16 @@ class Reach(NamedTuple):
     high: int
 
 
+_NONE = Reach(0, 0)
+
+
 @dataclass(slots=True)
 class Layout:
     """What a family makes of a request; ``around`` is in thousandths of a token."""
 
     texts: list[Weighted] = field(default_factory=list)
     around: int = 0
-    reach: Reach = Reach(0, 0)
+    reach: Reach = _NONE
     method: Method = "modelled"
     features: Counter[str] = field(default_factory=Counter)
     """How many of each thing that has a weight, where the family goes by weights."""

@@ -53,10 +53,8 @@ RESPONSES = Form(call=6, parallel=0, follows=-3, tools=-3, joined=False, exact=T
 CHAT_REASONING = Form(
     message=3, assistant=2, call=10, parallel=0, tools=81, forced=0, inline=False, schema_alone=4, schema_system=2
 )
-RESPONSES_REASONING = Form(
-    message=3, assistant=2, call=10, parallel=0, tools=2, forced=-1, joined=False, inline=False
-)
-GPT_OSS = Form(request=67, message=4, assistant=1, call=10, parallel=0, tools=5, forced=0, inline=False, system=27)
+RESPONSES_REASONING = Form(message=3, assistant=2, call=10, parallel=0, tools=2, forced=-1, joined=False, inline=False)
+GPT_OSS = Form(request=67, message=4, assistant=1, call=10, parallel=0, tools=-7, forced=0, inline=False, system=27)
 
 
 FORMS = {
@@ -152,7 +150,9 @@ def _texts(layout: Layout, turn: Turn, tools: str) -> None:
 
 def _schema(layout: Layout, definitions: Definitions, schema: Schema, form: Form, has_system: bool) -> int:  # noqa: FBT001
     layout.add(schema.name or "response", "response_format.name")
-    layout.add(json.dumps(_without_rules(schema.schema, 0), ensure_ascii=False, separators=(",", ":")), "response_format")
+    layout.add(
+        json.dumps(_without_rules(schema.schema, 0), ensure_ascii=False, separators=(",", ":")), "response_format"
+    )
     if definitions.tools:
         return form.schema
     return form.schema + form.schema_system + (0 if has_system else form.schema_alone)

@@ -86,7 +86,7 @@ class Renderer:
         for key in ("enum", "const"):
             if key in schema:
                 values = schema[key] if isinstance(schema[key], list) else [schema[key]]
-                return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)  # type: ignore[union-attr]
+                return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
         if schema.get("properties"):
             return self._object(schema, depth, headed=headed)
         return self._simple(schema, depth, headed=headed)
