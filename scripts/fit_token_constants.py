@@ -338,7 +338,8 @@ def fit_reach(records: Iterable[Mapping[str, Any]], catalog: Catalog) -> None:
             continue
         misses.setdefault(SHARED.get(profile, profile), []).append(miss)
     for profile in fitted.REACH:
-        found = reach_of(misses.get(SHARED.get(profile, profile), []))
+        shared = SHARED.get(profile, profile)
+        found = reach_of(misses.get(shared, []), LEAST_ESTIMATED if shared in TEXT_PROFILES else LEAST)
         if profile in SHARED and profile not in seen:
             found |= {
                 group: (max(low, UNSEEN), max(high, UNSEEN)) for group, (low, high) in found.items() if group != "plain"
@@ -363,18 +364,22 @@ UNSEEN = 60
 """The reach of a generation's tools that no request was recorded of."""
 LEAST = {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 12)}
 """The reach at the least: what was fitted leaves less on its own part than on what it has not seen."""
-SPARE_PERCENT = 3
+LEAST_ESTIMATED = {"plain": (3, 4), "tools": (24, 24), "schema": (12, 24), "calls": (16, 24)}
+"""The same where the text itself is estimated."""
+SPARE_BELOW_PERCENT, SPARE_ABOVE_PERCENT = 3, 2
 
 
-def reach_of(misses: list[Miss]) -> dict[str, tuple[int, int]]:
-    """Return the least reach of each group that leaves so many of a hundred requests outside."""
-    inside = sorted(misses, key=lambda miss: max(miss.below, miss.above))
-    inside = inside[: len(inside) - len(inside) * SPARE_PERCENT // 100]
+def reach_of(misses: list[Miss], at_least: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Return the least reach of each group that leaves so many of a hundred requests outside, on each side."""
+    below = sorted(misses, key=lambda miss: miss.below)[: len(misses) - len(misses) * SPARE_BELOW_PERCENT // 100]
+    above = sorted(misses, key=lambda miss: miss.above)[: len(misses) - len(misses) * SPARE_ABOVE_PERCENT // 100]
     found: dict[str, tuple[int, int]] = {}
-    for group, least in LEAST.items():
-        own = [miss for miss in inside if miss.group == group]
-        low, high = FEW_LEAST[group] if len(own) < FEW else least
-        found[group] = (max([low, *(miss.below for miss in own)]), max([high, *(miss.above for miss in own)]))
+    for group, least in at_least.items():
+        few = sum(miss.group == group for miss in misses) < FEW
+        low, high = FEW_LEAST[group] if few else least
+        lows = [miss.below for miss in below if miss.group == group]
+        highs = [miss.above for miss in above if miss.group == group]
+        found[group] = (max([low, *lows]), max([high, *highs]))
     return found
 
 

@@ -92,10 +92,10 @@ def size_of_text(text: str) -> tuple[int, int] | None:
 
 def size_of_bytes(data: bytes) -> tuple[int, int] | None:
     """Return width and height of a PNG, GIF, WEBP or JPEG by its header; None for anything else."""
-    if data.startswith(_PNG):
+    if data.startswith(_PNG) and len(data) >= _PNG_SIZE.stop:
         size = data[_PNG_SIZE]
         return _pair(int.from_bytes(size[:4], "big"), int.from_bytes(size[4:], "big"))
-    if data.startswith(_GIF):
+    if data.startswith(_GIF) and len(data) >= _GIF_SIZE.stop:
         size = data[_GIF_SIZE]
         return _pair(int.from_bytes(size[:2], "little"), int.from_bytes(size[2:], "little"))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -103,16 +103,21 @@ def size_of_bytes(data: bytes) -> tuple[int, int] | None:
     return _jpeg(data) if data.startswith(b"\xff\xd8") else None
 
 
+_WEBP_SIZE = {b"VP8X": slice(24, 30), b"VP8L": slice(21, 25), b"VP8 ": slice(26, 30)}
+
+
 def _webp(data: bytes) -> tuple[int, int] | None:
     kind = data[12:16]
+    place = _WEBP_SIZE.get(kind)
+    if place is None or len(data) < place.stop:
+        return None
+    size = data[place]
     if kind == b"VP8X":
-        return _pair(int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
+        return _pair(int.from_bytes(size[:3], "little") + 1, int.from_bytes(size[3:], "little") + 1)
+    bits = int.from_bytes(size, "little")
     if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return _pair((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1) if len(data) >= 25 else None  # noqa: PLR2004  # as the format lays it out
-    if kind == b"VP8 ":
-        return _pair(int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF)
-    return None
+        return _pair((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    return _pair(bits & 0x3FFF, bits >> 16 & 0x3FFF)
 
 
 def _jpeg(data: bytes) -> tuple[int, int] | None:

@@ -28,7 +28,7 @@ _PROFILES: tuple[tuple[str, str, str], ...] = (
     ("claude_4_7", r"claude-opus-5", "claude_opus_5"),
     ("gemini", r"gemini-(?:pro|1|2\.0)", "gemini_2_0"),
     ("gemini", r"gemini-2\.5", "gemini_2_5"),
-    ("llama", r"(?:meta-)?llama-?3[.p-][1-9]", "llama_3_1"),
+    ("llama", r"(?:meta-)?llama-?3(?:[.p]|-(?=[1-9]-))[1-9]", "llama_3_1"),
     ("llama", r"(?:meta-)?llama-?4", "llama_4"),
 )
 """Generations that differ from their family's newest, by the beginning of the model's name."""
