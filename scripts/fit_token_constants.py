@@ -364,7 +364,7 @@ UNSEEN = 60
 """The reach of a generation's tools that no request was recorded of."""
 LEAST = {"plain": (1, 1), "tools": (4, 8), "schema": (4, 8), "calls": (6, 12)}
 """The reach at the least: what was fitted leaves less on its own part than on what it has not seen."""
-LEAST_ESTIMATED = {"plain": (3, 4), "tools": (24, 24), "schema": (12, 24), "calls": (16, 24)}
+LEAST_ESTIMATED = {"plain": (3, 4), "tools": (16, 20), "schema": (12, 20), "calls": (16, 20)}
 """The same where the text itself is estimated."""
 SPARE_BELOW_PERCENT, SPARE_ABOVE_PERCENT = 3, 2
 

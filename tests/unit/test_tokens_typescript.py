@@ -10,7 +10,7 @@ from tokencalc.tokens.definitions import Tool
 from tokencalc.tokens.typescript import Renderer
 
 
-def _tool(properties: dict[str, Any], *, required: tuple[str, ...] = (), **rest: Any) -> Tool:
+def _tool(properties: dict[str, Any], *required: str, **rest: Any) -> Tool:
     return Tool("look", "Looks it up.", {"type": "object", "properties": properties, "required": [*required], **rest})
 
 
@@ -26,11 +26,11 @@ ROWS: dict[str, tuple[str, Tool]] = {
     "nothing to say": ("type look = () => any;", Tool("look", "", {})),
     "one line": (
         "// Looks it up.\ntype look = (_: { a: number, b?: string[] }) => any;",
-        _tool({"a": {"type": "integer"}, "b": {"type": "array", "items": {"type": "string"}}}, required=("a",)),
+        _tool({"a": {"type": "integer"}, "b": {"type": "array", "items": {"type": "string"}}}, "a"),
     ),
     "described": (
         "// Looks it up.\ntype look = (_: {\n// City\n// Its name\ncity: string,\n}) => any;",
-        _tool({"city": {**CITY, "title": "City"}}, required=("city",)),
+        _tool({"city": {**CITY, "title": "City"}}, "city"),
     ),
     "titled object": (
         "// Looks it up.\ntype look = (_: // look_args\n// All of it.\n{ a?: any }) => any;",

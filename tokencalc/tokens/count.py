@@ -115,7 +115,7 @@ def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
     return TokenCount(
         tokens=max(tokens + pictures.tokens, 1),
         method=least_certain(layout.method, *methods),
-        low=max(low // UNITS - layout.reach.low, 0) + pictures.low,
+        low=max(low // UNITS - layout.reach.low, 1) + pictures.low,
         high=max(-(-high // UNITS) + layout.reach.high + pictures.high, 1),
         unaccounted=request.unaccounted,
     )

@@ -43,7 +43,7 @@ def _claude(name: str, *scripts: int) -> Family:
     return Family(
         encoding="o200k_base",
         thousandths=_table(*(latin["text"],) * 5, *scripts),
-        scatter_thousandths=95,
+        scatter_thousandths=60,
         marks=marks,
     )
 
