@@ -1,8 +1,9 @@
 """How far `tokencalc.count` is from what was billed, on recorded requests that no constant was fitted on.
 
 Reads ``../shared/tokens/calibration.jsonl.gz`` beside the project, and does nothing where it is absent. The test part
-is the requests whose sha256 of ``repo|path`` begins with a byte of 0x60 or above. A request is *whole* where the recording
-left nothing out; media, what server tools found and thinking blocks were, and nobody can count what is not there.
+is the requests whose sha256 of ``repo|path`` begins with a byte of 0x60 or above. A request is *whole* where the
+recording left nothing out; media, what server tools found and thinking blocks were, and nobody can count what is not
+there.
 Figures depend on the vocabularies that are installed, which the first line names.
 """
 

@@ -42,6 +42,22 @@ class CountArguments(TypedDict, total=False):
     reasoning_tokens: int | None
 
 
+class EstimateArguments(DescribedArguments, total=False):
+    """What `estimate` takes besides the model: one of ``input_tokens``, ``text`` and ``messages``, and the rest.
+
+    With text or messages, what `tokencalc.count` takes (``tools``, ``response_format``, ...) is counted too.
+    """
+
+    provider: str | None
+    input_tokens: int | None
+    text: str | None
+    messages: Sequence[Any] | Mapping[str, Any] | None
+    max_output_tokens: int | None
+    choices: int | None
+    operation_type: str | None
+    context: Mapping[str, str] | None
+
+
 class ReserveArguments(AboutArguments, DescribedArguments, total=False):
     """What `reserve` takes besides the model.
 
@@ -91,6 +107,7 @@ class RecordArguments(AboutArguments, CountArguments, total=False):
     budget: str | Sequence[str] | None
 
 
+ESTIMATE_NAMES = frozenset({"model", *EstimateArguments.__annotations__})
 RESERVE_NAMES = frozenset({"model", *ReserveArguments.__annotations__})
 SETTLE_NAMES = frozenset({"usage", *SettleArguments.__annotations__})
 RECORD_NAMES = frozenset(RecordArguments.__annotations__)

@@ -136,7 +136,7 @@ class Drafts:
         amount = arguments.get("amount_usd")
         context = _context(arguments)
         if amount is None:
-            found = estimate(self.catalog, _request(arguments), self.clock.now())
+            found = estimate(self.catalog, request_from(arguments), self.clock.now())
             amount_pico, notes = worst_case_pico(found), found.notes
             expected_pico = min(found.cost.priced_pico, amount_pico)
             model, provider = found.model, found.provider
@@ -283,7 +283,8 @@ def _dimension(about: Attribution, model: str, provider: str | None, *, notional
     )
 
 
-def _request(arguments: Mapping[str, Any]) -> Request:
+def request_from(arguments: Mapping[str, Any]) -> Request:
+    """Return what is known about a call before it is made; its values are checked where they are used."""
     names = ("model", "provider", "input_tokens", "text", "messages", "operation_type", "max_output_tokens", "context")
     given = {name: arguments.get(name) for name in names}
     described: Any = {name: arguments[name] for name in DESCRIBED_NAMES if arguments.get(name) is not None}
