@@ -59,7 +59,6 @@ def test_every_family_has_a_factor_for_every_kind() -> None:
         ),
         (12, "gemini", "123456789012"),
         (12, "mistral", "123456789012"),
-        (6, "claude", "123456789012"),
         (1, "gemini", " "),
     ],
 )
