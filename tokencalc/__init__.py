@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tokencalc.client.wrapping import wrap
     from tokencalc.context import attribution
     from tokencalc.cost import Cost, CostLine
+    from tokencalc.counting import count
     from tokencalc.engine import Engine
     from tokencalc.errors import (
         BreakerOpen,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tokencalc.jsontext import to_json
     from tokencalc.ledger.records import Entry, Hold
     from tokencalc.providers.registry import read_usage
+    from tokencalc.tokens.result import TokenCount
     from tokencalc.tool import TokenCalculatorTool
     from tokencalc.usage import Meter, Usage
 
@@ -55,9 +57,11 @@ _HOMES = {
     "Refused": "tokencalc.errors",
     "Throttled": "tokencalc.errors",
     "TokenCalculatorTool": "tokencalc.tool",
+    "TokenCount": "tokencalc.tokens.result",
     "TokencalcError": "tokencalc.errors",
     "Usage": "tokencalc.usage",
     "attribution": "tokencalc.context",
+    "count": "tokencalc.counting",
     "read_usage": "tokencalc.providers.registry",
     "to_json": "tokencalc.jsontext",
     "wrap": "tokencalc.client.wrapping",
@@ -83,9 +87,11 @@ __all__ = [
     "Refused",
     "Throttled",
     "TokenCalculatorTool",
+    "TokenCount",
     "TokencalcError",
     "Usage",
     "attribution",
+    "count",
     "read_usage",
     "to_json",
     "wrap",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
+from tokencalc.counting import DescribedArguments
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.records import HoldState
 
@@ -41,16 +42,34 @@ class CountArguments(TypedDict, total=False):
     reasoning_tokens: int | None
 
 
-class ReserveArguments(AboutArguments, total=False):
+class EstimateArguments(DescribedArguments, total=False):
+    """What `estimate` takes besides the model: one of ``input_tokens``, ``text`` and ``messages``, and the rest.
+
+    With text or messages, what `tokencalc.count` takes (``tools``, ``response_format``, ...) is counted too.
+    """
+
+    provider: str | None
+    input_tokens: int | None
+    text: str | None
+    messages: Sequence[Any] | Mapping[str, Any] | None
+    max_output_tokens: int | None
+    choices: int | None
+    operation_type: str | None
+    context: Mapping[str, str] | None
+
+
+class ReserveArguments(AboutArguments, DescribedArguments, total=False):
     """What `reserve` takes besides the model.
 
-    One of ``input_tokens``, ``text`` and ``messages``, or ``amount_usd`` for a worst
-    case of the caller's own. ``budget`` names budgets to add to those in scope.
+    ``provider``; one of ``input_tokens``, ``text``, ``messages``, the latter two with what `tokencalc.count` takes
+    (``tools``, ``response_format``, ...); ``max_output_tokens``, ``choices``, ``operation_type``; or ``amount_usd``
+    for a worst case of the caller's own. ``agent_id``, ``user_id``, ``project``, ``api_key_id``, ``operation``,
+    ``tags``, ``context``; ``budget`` names budgets to add to those in scope; ``lifetime_s``, ``idempotency_key``.
     """
 
     input_tokens: int | None
     text: str | None
-    messages: Sequence[Any] | None
+    messages: Sequence[Any] | Mapping[str, Any] | None
     max_output_tokens: int | None
     choices: int | None
     operation_type: str | None
@@ -88,6 +107,7 @@ class RecordArguments(AboutArguments, CountArguments, total=False):
     budget: str | Sequence[str] | None
 
 
+ESTIMATE_NAMES = frozenset({"model", *EstimateArguments.__annotations__})
 RESERVE_NAMES = frozenset({"model", *ReserveArguments.__annotations__})
 SETTLE_NAMES = frozenset({"usage", *SettleArguments.__annotations__})
 RECORD_NAMES = frozenset(RecordArguments.__annotations__)

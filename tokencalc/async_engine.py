@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.writer import Ticket
     from tokencalc.repricing import Repricing
+    from tokencalc.tokens.result import TokenCount
 
 Result = TypeVar("Result")
 
@@ -88,6 +89,12 @@ class AsyncEngine:
     ) -> Cost:
         """Price a payload or a usage; see `Engine.price`. Microseconds, so it runs where it stands."""
         return self.engine.price(usage=usage, model=model, provider=provider, at=at, context=context)
+
+    async def count(
+        self, model: str, text: str | Sequence[Any] | Mapping[str, Any] | None = None, **arguments: Any
+    ) -> TokenCount:
+        """Count the input tokens that a request will be billed for; see `Engine.count`. Runs on a thread."""
+        return await asyncio.to_thread(partial(self.engine.count, model, text, **arguments))
 
     async def estimate(self, *, model: str, **arguments: Any) -> Estimate:
         """Say what a call will cost; see `Engine.estimate`. Counting runs on a thread."""

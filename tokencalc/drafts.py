@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.budgets.holds import ReserveRequest
 from tokencalc.clock import instant_from, micros_from_instant
 from tokencalc.context import Attribution, current_attribution, label_from
+from tokencalc.counting import DESCRIBED_NAMES
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.estimation import Request, estimate, worst_case_pico
 from tokencalc.ledger.records import Dimension, EntryDraft
@@ -135,7 +136,7 @@ class Drafts:
         amount = arguments.get("amount_usd")
         context = _context(arguments)
         if amount is None:
-            found = estimate(self.catalog, _request(arguments), self.clock.now())
+            found = estimate(self.catalog, request_from(arguments), self.clock.now())
             amount_pico, notes = worst_case_pico(found), found.notes
             expected_pico = min(found.cost.priced_pico, amount_pico)
             model, provider = found.model, found.provider
@@ -299,10 +300,13 @@ def _dimension(about: Attribution, model: str, provider: str | None, *, notional
     )
 
 
-def _request(arguments: Mapping[str, Any]) -> Request:
+def request_from(arguments: Mapping[str, Any]) -> Request:
+    """Return what is known about a call before it is made; its values are checked where they are used."""
     names = ("model", "provider", "input_tokens", "text", "messages", "operation_type", "max_output_tokens", "context")
     given = {name: arguments.get(name) for name in names}
-    return Request(**given, choices=1 if arguments.get("choices") is None else arguments["choices"])  # type: ignore[arg-type]  # checked by estimate
+    described: Any = {name: arguments[name] for name in DESCRIBED_NAMES if arguments.get(name) is not None}
+    choices = 1 if arguments.get("choices") is None else arguments["choices"]
+    return Request(**given, described=described, choices=choices)  # type: ignore[arg-type]  # checked by estimate
 
 
 def _budget_names(budget: object) -> tuple[str, ...]:

@@ -20,15 +20,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from tokencalc.arguments import ESTIMATE_NAMES, checked
 from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.budgets.statuses import read_statuses
 from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
-from tokencalc.drafts import Drafts, usage_reader
+from tokencalc.counting import count
+from tokencalc.drafts import Drafts, request_from, usage_reader
 from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
-from tokencalc.estimation import Estimate, Request, estimate
+from tokencalc.estimation import Estimate, estimate
 from tokencalc.events import Announcer
 from tokencalc.ledger import query
 from tokencalc.ledger.records import Hold
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tokencalc.arguments import RecordArguments, ReserveArguments, SettleArguments
+    from tokencalc.arguments import EstimateArguments, RecordArguments, ReserveArguments, SettleArguments
     from tokencalc.budgets.checks import Verification
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.sqlite import Durability
     from tokencalc.pricing.catalog import Catalog
     from tokencalc.repricing import Repricing
+    from tokencalc.tokens.result import TokenCount
 
 Result = TypeVar("Result")
 
@@ -173,44 +176,25 @@ class Engine:
             at = self.clock.now() if at is None else instant_from(at, name="at")
         return evaluate(self.catalog, found, model=name, provider=provider, at=at, context=context)
 
-    def estimate(  # noqa: PLR0913  # keyword only
-        self,
-        *,
-        model: str,
-        provider: str | None = None,
-        text: str | None = None,
-        messages: Sequence[Any] | None = None,
-        input_tokens: int | None = None,
-        operation_type: str | None = None,
-        max_output_tokens: int | None = None,
-        choices: int = 1,
-        context: Mapping[str, str] | None = None,
-        at: datetime | str | None = None,
+    def count(self, model: str, text: Any = None, **arguments: Any) -> TokenCount:
+        """Count the input tokens that a request will be billed for; see `tokencalc.count`."""
+        return count(model, text, catalog=self.catalog, **arguments)
+
+    def estimate(
+        self, *, model: str, at: datetime | str | None = None, **arguments: Unpack[EstimateArguments]
     ) -> Estimate:
-        """Say what a call will cost: expected and at worst. Give one of text, messages, input_tokens."""
-        request = Request(
-            model=model,
-            provider=provider,
-            input_tokens=input_tokens,
-            text=text,
-            messages=messages,
-            operation_type=operation_type,
-            max_output_tokens=max_output_tokens,
-            choices=choices,
-            context=context,
-        )
+        """Say what a call will cost at ``at`` (now if None): expected and at worst.
+
+        Give one of ``text``, ``messages``, ``input_tokens``; see `EstimateArguments` for the rest.
+        """
+        request = request_from({"model": model, **checked(arguments, ESTIMATE_NAMES, "estimate")})
         return estimate(self.catalog, request, self.clock.now() if at is None else instant_from(at, name="at"))
 
     def reserve(self, *, model: str, **arguments: Unpack[ReserveArguments]) -> Hold:
         """Set the worst case of a call aside in every budget that covers it.
 
-        Arguments: ``provider``; one of ``input_tokens``, ``text``, ``messages``, with
-        ``max_output_tokens``, ``choices``, ``operation_type``, or ``amount_usd`` instead;
-        ``agent_id``, ``user_id``, ``project``, ``api_key_id``, ``operation``, ``tags``;
-        ``budget`` (names of budgets to add to those in scope), ``lifetime_s``,
-        ``idempotency_key``, ``context``. Raises BudgetExceeded, ClockBehind,
-        PriceUnknown, MetersUnpriced, CallInvalid, IdempotencyConflict; then nothing
-        was written.
+        See `ReserveArguments` for what it takes. Raises BudgetExceeded, ClockBehind, PriceUnknown,
+        MetersUnpriced, CallInvalid, IdempotencyConflict; then nothing was written.
         """
         return self._run(self.verbs.reserve({"model": model, **arguments}))
 

@@ -8,10 +8,11 @@ named in ``unaccounted``, never a silent 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tokencalc.errors import CallInvalid, MetersUnpriced, TextInvalid
+from tokencalc.counting import DescribedArguments, count_as, counter_of
+from tokencalc.errors import CallInvalid, MetersUnpriced
 from tokencalc.pricing.evaluate import evaluate, worst_case
 from tokencalc.usage import Usage, whole_count
 
@@ -74,7 +75,8 @@ class Request:
     provider: str | None = None
     input_tokens: int | None = None
     text: str | None = None
-    messages: Sequence[Any] | None = None
+    messages: Sequence[Any] | Mapping[str, Any] | None = None
+    described: DescribedArguments = field(default_factory=DescribedArguments)
     operation_type: str | None = None
     max_output_tokens: int | None = None
     choices: int = 1
@@ -162,18 +164,8 @@ def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tup
     if request.input_tokens is not None:
         tokens = whole_count(request.input_tokens, path="input_tokens")
         return tokens, tokens, tokens, "given", ()
-    if request.text is not None and not (isinstance(request.text, str) and request.text):
-        # No text at all is nearly always a read that failed somewhere.
-        raise TextInvalid(
-            f"text: expected some text to count, found {request.text!r:.60}", path="text", found=request.text
-        )
-    from tokencalc.tokens.count import count_messages, count_text  # noqa: PLC0415  # loads tiktoken, 100 ms
-
-    how = {"tokenizer": facts.tokenizer, "encoding": facts.encoding, "verified": facts.encoding_verified}
-    if request.text is not None:
-        found = count_text(request.text, **how)  # type: ignore[arg-type]  # three fields of ModelFacts by name
-    else:
-        found = count_messages(request.messages or (), model=facts.model, **how)  # type: ignore[arg-type]  # the same
+    counter = counter_of(facts)
+    found = count_as(counter, facts.model, text=request.text, messages=request.messages, **request.described)
     return found.tokens, found.low, found.high, found.method, found.unaccounted
 
 

@@ -12,7 +12,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
-    ("arguments", "estimation", "drafts", "verbs", "explaining", "repricing", "engine", "async_engine"),
+    ("counting", "arguments", "estimation", "drafts", "verbs", "explaining", "repricing", "engine", "async_engine"),
     ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool_prices", "tool"),
     ("cli",),
     ("__init__", "__main__"),
@@ -21,9 +21,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
-    "drafts": frozenset({"estimation"}),
+    "arguments": frozenset({"counting"}),
+    "estimation": frozenset({"counting"}),
+    "drafts": frozenset({"counting", "estimation"}),
     "verbs": frozenset({"arguments", "drafts"}),
-    "engine": frozenset({"arguments", "drafts", "estimation", "explaining", "repricing", "verbs"}),
+    "engine": frozenset({"arguments", "counting", "drafts", "estimation", "explaining", "repricing", "verbs"}),
     "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "repricing"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),

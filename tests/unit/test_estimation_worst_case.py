@@ -148,8 +148,8 @@ def test_before_its_first_card_a_model_has_no_price(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("messages", "named"),
     [
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}], "image"),
-        ({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]}, "tools"),
+        ([{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}], "input_audio"),
+        ({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "web_search"}]}, "web_search"),
     ],
 )
 def test_what_cannot_be_counted_is_not_reserved_at_a_guess(engine: Engine, messages: Any, named: str) -> None:

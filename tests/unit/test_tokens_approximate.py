@@ -53,13 +53,12 @@ def test_every_family_has_a_factor_for_every_kind() -> None:
     [
         (0, "claude", ""),
         (
-            18,
+            19,
             "claude",
             "one two three four five six seven eight nine ten eleven twelve one two three four x",
         ),
         (12, "gemini", "123456789012"),
         (12, "mistral", "123456789012"),
-        (4, "claude", "123456789012"),
         (1, "gemini", " "),
     ],
 )

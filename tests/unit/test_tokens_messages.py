@@ -58,7 +58,8 @@ def test_other_families_add_their_own_envelope(
 ) -> None:
     inside = sum(count_text(message["content"], tokenizer=tokenizer, encoding=None).tokens for message in messages)
     counted = count_messages(messages, tokenizer=tokenizer, encoding=None, model=model)
-    assert around == counted.tokens - inside
+    # Weights are parts of tokens: they are summed first and rounded once.
+    assert abs(around - (counted.tokens - inside)) <= 2
     assert counted.low <= counted.tokens <= counted.high
     assert counted.method != "exact"
 
@@ -147,9 +148,10 @@ def test_what_cannot_be_counted_is_named_by_its_path(expected: str, message: dic
     assert counted.method == "modelled"
 
 
-def test_tools_beside_the_messages_are_named_too() -> None:
-    request = read_messages({"messages": [USER], "tools": [{"type": "function"}], "temperature": 1})
-    assert request.unaccounted == ("tools: definitions",)
+def test_what_only_the_provider_has_is_named_too() -> None:
+    body = {"messages": [USER], "tools": [{"type": "web_search_20250305"}], "container": "c_1", "temperature": 1}
+    counted = count_messages(body, tokenizer="claude", encoding=None)
+    assert counted.unaccounted == ("container: kept by the provider", "tools[0]: web_search_20250305")
 
 
 def test_an_endless_list_of_images_is_named_in_part_and_told_in_number() -> None:

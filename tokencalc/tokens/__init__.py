@@ -11,8 +11,14 @@ Ask `tokencalc.tokens.count` (``count_text``, ``count_messages``) and
 ``factors``       measured factors from o200k to each family, with their scatter
 ``approximate``   the count of a family without a public vocabulary
 ``cache``         one bounded store of counts by hash of the whole text
-``envelope``      what each family adds around messages
-``messages``      messages of several shapes to texts and what cannot be counted
+``request``       the records of a request: turns, texts, images, what cannot be counted
+``reading``       foreign values as plain data
+``messages``      messages of several shapes to turns
+``definitions``   tools, tool choices and schemas of several shapes
+``images``, ``image_costs``  sizes from headers, and what they cost
+``layout``        a request as a provider bills it
+``openai``, ``typescript``  OpenAI's form
+``surroundings``, ``fitted``  what the other families add, by weights
 
 Nothing here knows prices or models' names beyond the family that it is told.
 """

@@ -17,6 +17,25 @@ _SHORT_TEXT_SLACK = 1
 """Tokens each way that a short text may differ by, whatever its factor says."""
 
 
+LATIN = frozenset({"prose", "latin", "markdown", "code", "json"})
+"""Kinds of run in Latin letters, whose words and signs a family may weigh apart."""
+
+_MARKS = {
+    "sign": re.compile(r"[^\w\s]"),
+    "line": re.compile(r"\n"),
+    "indent": re.compile(r"\n +"),
+    "digit": re.compile(r"[0-9]"),
+    "capital": re.compile(r"[A-Z][a-z]+"),
+    "joint": re.compile(r"[a-z_][A-Z_]|[A-Z]_"),
+}
+"""What a vocabulary of another make splits or joins in its own way; ``joint`` is inside names_like_this or likeThis."""
+
+
+def marks(text: str) -> dict[str, int]:
+    """Return how many of each mark a text has."""
+    return {name: sum(1 for _ in pattern.finditer(text)) for name, pattern in _MARKS.items()}
+
+
 def count_approximate(text: str, family_name: str) -> Counted:
     """Estimate a text's tokens for a family, with the range that its measured scatter gives."""
     if not text:
@@ -34,6 +53,8 @@ def count_approximate(text: str, family_name: str) -> Counted:
             tokens -= sum(-(-len(group) // _DIGITS_PER_TOKEN) for group in groups)
             units += digits * _UNITS
         units += tokens * family.thousandths[kind]
+        if family.marks and kind in LATIN:
+            units += sum(family.marks[name] * count for name, count in marks(part).items())
     total = max((units + _UNITS // 2) // _UNITS, 1)
     reach = total * family.scatter_thousandths // _UNITS + slack + _SHORT_TEXT_SLACK
     return Counted(total, max(total - reach, 1), total + reach, "estimated")

@@ -9,16 +9,25 @@ from tokencalc.errors import TextInvalid
 from tokencalc.tokens import vocabularies
 from tokencalc.tokens.approximate import count_approximate
 from tokencalc.tokens.cache import CountCache
-from tokencalc.tokens.envelope import envelope_for
+from tokencalc.tokens.definitions import described_as_responses, read_definitions
 from tokencalc.tokens.exact import count_exact
+from tokencalc.tokens.image_costs import ImageCost, image_cost
+from tokencalc.tokens.images import read_images
+from tokencalc.tokens.layout import UNITS, Layout
 from tokencalc.tokens.messages import read_messages
+from tokencalc.tokens.openai import form_name, lay_out_openai
 from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certain
+from tokencalc.tokens.surroundings import lay_out, profile_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tokencalc.tokens.definitions import Definitions
+    from tokencalc.tokens.request import Image, Request
+    from tokencalc.tokens.result import Method
 
 __all__ = [
+    "INTERFACES",
     "TEXT_CHARS_MAX",
     "CacheInfo",
     "TokenCount",
@@ -30,6 +39,9 @@ __all__ = [
 
 TEXT_CHARS_MAX = 200_000_000
 """Longest text that is counted, in characters: a hundred times the largest context window on sale."""
+
+INTERFACES = (None, "chat", "responses", "vertex")
+"""Interfaces that count differently: OpenAI's two, and Google's Vertex."""
 
 _PUBLIC: Mapping[str | None, str | None] = {"openai": None, "gpt_oss": "o200k_base"}
 """Families whose vocabulary we carry, with the encoding that all of the family uses, where there is one."""
@@ -52,38 +64,81 @@ def count_text(text: str, *, tokenizer: str | None, encoding: str | None, verifi
     return TokenCount(tokens=counted.tokens, method=counted.method, low=counted.low, high=counted.high)
 
 
-def count_messages(
+def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
     messages: Sequence[object] | Mapping[str, object],
     *,
     tokenizer: str | None,
     encoding: str | None,
     verified: bool = True,
     model: str | None = None,
+    tools: object = None,
+    response_format: object = None,
+    tool_choice: object = None,
+    images: object = (),
+    thinking: bool = False,
+    interface: str | None = None,
 ) -> TokenCount:
     """Count messages in OpenAI's shape or the provider's own, with what the provider adds around them.
 
-    A request's whole body (with ``system`` or ``systemInstruction`` beside its messages) is read too.
-    Images, documents and whatever else nobody can count beforehand are named in
-    ``unaccounted``. Raises TextInvalid for what are no messages.
+    A request's whole body (with ``system`` or ``systemInstruction``, ``tools`` and the like beside its messages) is
+    read too. ``tools``, ``tool_choice`` and ``response_format`` may have any provider's shape; ``images`` are those
+    that the messages do not hold: sizes in pixels, bytes, data URLs or parts. ``interface`` is one of `INTERFACES`,
+    or None to tell it by the shape. Documents and whatever else nobody can count beforehand are named in
+    ``unaccounted``. Raises TextInvalid for what are no messages, no tools or no images.
     """
+    if interface not in INTERFACES:
+        raise TextInvalid(
+            f"interface: expected one of {', '.join(filter(None, INTERFACES))} or None, found {interface!r:.60}",
+            path="interface",
+            found=interface,
+        )
     request = read_messages(messages)
-    size = sum(len(part.text) for part in request.texts)
+    definitions = read_definitions(
+        request, tools=tools, tool_choice=tool_choice, response_format=response_format, thinking=thinking
+    )
+    if interface is None and described_as_responses(request, tools):
+        interface = "responses"
+    layout = _lay_out(request, definitions, tokenizer, model, interface)
+    size = sum(len(text.text) for text in layout.texts)
     if size > TEXT_CHARS_MAX:
         raise _too_long("messages", size)
     parts = [
-        _count(_checked(part.text, path=part.path), tokenizer=tokenizer, encoding=encoding, verified=verified)
-        for part in request.texts
+        (_count(_checked(text, path=path), tokenizer=tokenizer, encoding=encoding, verified=verified), thousandths)
+        for text, path, thousandths in layout.texts
     ]
-    envelope = envelope_for(tokenizer, model)
-    around, slack, method = envelope.tokens(request)
-    inside = sum(part.tokens for part in parts)
+    pictures = _images([*request.images, *read_images(images)], request, tokenizer, model)
+    inside = sum(part.tokens * thousandths for part, thousandths in parts)
+    tokens = max((inside + layout.around + UNITS // 2) // UNITS, 0)
+    low = sum(part.low * thousandths for part, thousandths in parts) + layout.around
+    high = sum(part.high * thousandths for part, thousandths in parts) + layout.around
+    methods: set[Method] = {part.method for part, _ in parts} | ({"modelled"} if pictures.high else set())
     return TokenCount(
-        tokens=inside + around,
-        method=least_certain(method, *{part.method for part in parts}),
-        low=max(sum(part.low for part in parts) + around - slack, 0),
-        high=sum(part.high for part in parts) + around + slack,
+        tokens=max(tokens + pictures.tokens, 1),
+        method=least_certain(layout.method, *methods),
+        low=max(low // UNITS - layout.reach.low, 1) + pictures.low,
+        high=max(-(-high // UNITS) + layout.reach.high + pictures.high, 1),
         unaccounted=request.unaccounted,
     )
+
+
+def _lay_out(
+    request: Request, definitions: Definitions, tokenizer: str | None, model: str | None, interface: str | None
+) -> Layout:
+    if tokenizer in _PUBLIC:
+        return lay_out_openai(request, definitions, form_name(tokenizer, model, interface))
+    return lay_out(request, definitions, profile_of(tokenizer, model, interface))
+
+
+def _images(found: Sequence[Image], request: Request, tokenizer: str | None, model: str | None) -> ImageCost:
+    """Return what all images cost together; those of a family without a known rule are omitted by name."""
+    costs: list[ImageCost] = []
+    for image in found:
+        cost = image_cost(image, tokenizer, model)
+        if cost is None:
+            request.omit(image.path, "image")
+        else:
+            costs.append(cost)
+    return ImageCost(*(sum(column) for column in zip(*costs, strict=True))) if costs else ImageCost(0, 0, 0)
 
 
 def loaded_encodings() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Messages in OpenAI's, Anthropic's or Gemini's shape to texts to count, and a list of what nobody can count.
+"""Messages in OpenAI's, Anthropic's or Gemini's shape to turns to count, and a list of what nobody can count.
 
 Nothing is dropped in silence: a key or a part that is neither text, nor known to
 cost nothing, is named in ``unaccounted`` by its path.
@@ -6,28 +6,29 @@ cost nothing, is named in ``unaccounted`` by its path.
 
 from __future__ import annotations
 
-import json
-import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeGuard
+from collections.abc import Mapping
 
 from tokencalc.errors import TextInvalid
+from tokencalc.tokens.images import IMAGE_TYPES, read_image, read_inline
+from tokencalc.tokens.reading import as_json, is_list, kind_of, mapping_of, plain, refused, text_of
+from tokencalc.tokens.request import UNACCOUNTED_MAX, PartKind, Request, TextPart
+
+__all__ = ["MESSAGES_MAX", "UNACCOUNTED_MAX", "TextPart", "read_messages"]
 
 MESSAGES_MAX = 1_000_000
 """Messages that one request may hold before it is refused."""
-
-UNACCOUNTED_MAX = 50
-"""Paths that ``unaccounted`` names before it only says how many more there are."""
 
 _DEPTH_MAX = 16
 
 _LISTS = ("messages", "contents", "input")
 _SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction")
-_DEFINITIONS = frozenset(
-    {"tools", "functions", "response_format", "text", "toolConfig", "generationConfig", "mcp_servers"}
+_BESIDE = frozenset(
+    {"tools", "functions", "response_format", "text", "tool_choice", "toolConfig", "tool_config", "generationConfig"}
+    | {"generation_config", "output_format", "output_config", "thinking", "model"}
 )
-"""Keys of a body whose values the provider writes into the prompt in a form of its own."""
+"""Keys of a body that describe the call; whoever asks for a count reads them."""
+_NEVER_COUNTED = frozenset({"mcp_servers", "container", "previous_response_id", "conversation", "cachedContent"})
+"""Keys of a body that put into the prompt what only the provider has."""
 
 _FREE_KEYS = frozenset(
     {"role", "type", "id", "status", "phase", "index", "object", "call_id", "callId", "tool_call_id", "tool_use_id"}
@@ -38,52 +39,25 @@ _FREE_KEYS = frozenset(
 
 _CONTENT_KEYS = ("content", "parts", "output", "text", "refusal", "input_text", "output_text")
 _CALL_KEYS = ("tool_calls", "function_call", "functionCall", "function", "custom")
+_RESULT_KEYS = ("functionResponse", "function_response")
+_INLINE_KEYS = ("inlineData", "inline_data")
 _RESULT_TYPES = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
 _CALL_TYPES = frozenset({"tool_use", "function_call", "custom_tool_call"})
-
-
-class TextPart(NamedTuple):
-    """A text to count, and where it was found."""
-
-    text: str
-    path: str
-
-
-@dataclass(slots=True)
-class Request:
-    """What was found in messages: texts, how many of each thing that costs tokens of its own, and the rest by name."""
-
-    texts: list[TextPart] = field(default_factory=list)
-    roles: list[str] = field(default_factory=list)
-    names: int = 0
-    tool_calls: int = 0
-    tool_results: int = 0
-    omitted: list[str] = field(default_factory=list)
-    omitted_count: int = 0
-
-    @property
-    def unaccounted(self) -> tuple[str, ...]:
-        """Paths of what is in the request and in no count; the last says how many more there are."""
-        more = self.omitted_count - len(self.omitted)
-        return (*self.omitted, f"{more} more") if more else tuple(self.omitted)
-
-    def omit(self, path: str, what: object) -> None:
-        """Note something that cannot be counted."""
-        self.omitted_count += 1
-        if len(self.omitted) < UNACCOUNTED_MAX:
-            self.omitted.append(f"{path}: {what!s:.40}")
+_TEXT_TYPES = frozenset({None, "text", "input_text", "output_text", "refusal", "summary_text", "message"})
+_ROLES = {"model": "assistant", "developer": "system", "function": "tool"}
+"""Other names of the roles that are counted alike."""
 
 
 def read_messages(messages: object) -> Request:
     """Read messages, or a request's body that holds them; TextInvalid for anything else."""
     request = Request()
-    body = _plain(messages)
+    body = plain(messages)
     if isinstance(body, Mapping):
         body = _read_body(request, body)
-    if not _is_list(body) or not 0 < len(body) <= MESSAGES_MAX:
-        raise _refused("messages", f"a list of 1 to {MESSAGES_MAX} messages", messages)
+    if not is_list(body) or not 0 < len(body) <= MESSAGES_MAX:
+        raise refused("messages", f"a list of 1 to {MESSAGES_MAX} messages", messages)
     for index, message in enumerate(body):
-        _read_message(request, _plain(message), f"messages[{index}]")
+        _read_message(request, plain(message), f"messages[{index}]")
     return request
 
 
@@ -94,37 +68,57 @@ def _read_body(request: Request, body: Mapping[object, object]) -> object:
         if key in _LISTS:
             found = [{"role": "user", "content": value}] if isinstance(value, str) else value
         elif key in _SYSTEMS and value:
-            request.roles.append("system")
-            _read_content(request, _plain(value), str(key), 0)
-        elif key in _DEFINITIONS and value:
-            request.omit(str(key), "definitions")
+            request.begin("system")
+            _read_content(request, plain(value), str(key), 0)
+        elif key in _BESIDE and value:
+            request.beside[str(key)] = value
+        elif key in _NEVER_COUNTED and value:
+            request.omit(str(key), "kept by the provider")
     if found is None:
-        raise _refused("messages", f"a list, or a body with one of {', '.join(_LISTS)}", body)
-    return _plain(found)
+        raise refused("messages", f"a list, or a body with one of {', '.join(_LISTS)}", body)
+    request.beside.setdefault("list", next(key for key in _LISTS if key in body))
+    return plain(found)
 
 
 def _read_message(request: Request, message: object, path: str) -> None:
     if isinstance(message, str):
-        request.roles.append("user")
-        request.texts.append(TextPart(message, path))
+        request.begin("user")
+        request.add(message, path)
         return
     if not isinstance(message, Mapping):
-        raise _refused(path, "a message with a role and content", message)
-    kind = _kind(message)
+        raise refused(path, "a message with a role and content", message)
+    kind = kind_of(message)
     if kind in _CALL_TYPES or kind in _RESULT_TYPES:
+        # OpenAI's Responses holds calls and results as items beside the messages.
+        request.begin("tool" if kind in _RESULT_TYPES else "assistant")
+        request.beside.setdefault("items", kind)
         _read_content(request, message, path, 0)
-        # OpenAI's Responses and Gemini hold calls and results as items beside the messages.
-        request.roles.append("tool" if kind in _RESULT_TYPES else "assistant")
         return
     if kind not in {None, "message"} and "role" not in message:
         request.omit(path, kind)
         return
     role = message.get("role", "user")
     if not isinstance(role, str):
-        raise _refused(f"{path}.role", "text", role)
-    request.roles.append(role)
-    request.tool_results += role in {"tool", "function"}
+        raise refused(f"{path}.role", "text", role)
+    turn = request.begin(_ROLES.get(role, role))
+    if turn.role == "tool":
+        _begin_result(request, message)
     _read_fields(request, message, path, 0)
+    request.result_depth = 0
+    if turn.results and turn.role != "tool" and not turn.texts("text") and not turn.images:
+        # Anthropic and Gemini send results as the user's; they are counted as the same everywhere.
+        turn.role = "tool"
+
+
+def _begin_result(request: Request, result: Mapping[object, object]) -> None:
+    """Note a result and the tool that it comes from; what is read until the caller ends it is the result."""
+    turn = request.turns[-1]
+    turn.results += 1
+    identity = text_of(result, "tool_call_id", "tool_use_id", "call_id", "id")
+    name = text_of(result, "name") or request.call_names.get(identity, "")
+    if name:
+        turn.result_names.append(name)
+    request.result_depth += 1
 
 
 def _read_fields(request: Request, fields: Mapping[object, object], path: str, depth: int) -> None:
@@ -132,18 +126,20 @@ def _read_fields(request: Request, fields: Mapping[object, object], path: str, d
     for key, raw in fields.items():
         if key in _FREE_KEYS or raw is None or raw is False or (isinstance(raw, (str, list, dict)) and not raw):
             continue
-        value, where = _plain(raw), f"{path}.{key}"
+        value, where = plain(raw), f"{path}.{key}"
         if key in _CONTENT_KEYS:
             _read_content(request, value, where, depth + 1)
         elif key in _CALL_KEYS:
             _read_calls(request, value, where)
-        elif key in {"functionResponse", "function_response"} and isinstance(value, Mapping):
-            request.tool_results += 1
-            _read_json(request, value.get("name"), where)
-            _read_json(request, value.get("response"), where)
+        elif key in _RESULT_KEYS and isinstance(value, Mapping):
+            _begin_result(request, value)
+            _add_json(request, value.get("response"), where, "result")
+            request.result_depth -= 1
         elif key == "name" and isinstance(value, str):
-            request.names += 1
-            request.texts.append(TextPart(value, where))
+            if not request.result_depth:
+                request.add(value, where, "name")
+        elif key in _INLINE_KEYS and isinstance(value, Mapping) and (image := read_inline(value, where)):
+            request.turns[-1].images.append(image)
         else:
             request.omit(where, type(value).__name__)
 
@@ -155,84 +151,53 @@ def _read_content(request: Request, content: object, path: str, depth: int) -> N
             f"{path:.200}: parts are nested deeper than {_DEPTH_MAX}", path=path, found=depth, maximum=_DEPTH_MAX
         )
     if isinstance(content, str):
-        request.texts.append(TextPart(content, path))
+        request.add(content, path)
     elif isinstance(content, Mapping):
         _read_part(request, content, path, depth)
-    elif _is_list(content):
+    elif is_list(content):
         for index, part in enumerate(content):
-            _read_content(request, _plain(part), f"{path}[{index}]", depth + 1)
+            _read_content(request, plain(part), f"{path}[{index}]", depth + 1)
     elif content is not None:
-        raise _refused(path, "text or parts", content)
+        raise refused(path, "text or parts", content)
 
 
 def _read_part(request: Request, part: Mapping[object, object], path: str, depth: int) -> None:
-    kind = _kind(part)
+    kind = kind_of(part)
     if kind in _CALL_TYPES:
         _read_calls(request, part, path)
     elif kind in _RESULT_TYPES:
-        request.tool_results += 1
-        _read_content(request, _plain(part.get("content", part.get("output"))), path, depth + 1)
-    elif kind in {None, "text", "input_text", "output_text", "refusal", "summary_text", "message"}:
+        _begin_result(request, part)
+        _read_content(request, plain(part.get("content", part.get("output"))), path, depth + 1)
+        request.result_depth -= 1
+    elif kind in _TEXT_TYPES:
         _read_fields(request, part, path, depth)
+    elif kind in IMAGE_TYPES and (image := read_image(part, path)):
+        request.turns[-1].images.append(image)
     else:
         request.omit(path, kind)
 
 
 def _read_calls(request: Request, calls: object, path: str) -> None:
     """Read one call or a list of them: its name and its arguments are text of the prompt."""
-    listed = calls if _is_list(calls) else (calls,)
+    listed = calls if is_list(calls) else (calls,)
     for index, raw in enumerate(listed):
-        call = _plain(raw)
+        call = plain(raw)
         where = f"{path}[{index}]"
         if not isinstance(call, Mapping):
-            raise _refused(where, "a tool call", call)
-        inner = _plain(call.get("function") or call.get("custom") or call)
-        if not isinstance(inner, Mapping):
-            inner = call
-        request.tool_calls += 1
-        _read_json(request, inner.get("name"), f"{where}.name")
+            raise refused(where, "a tool call", call)
+        inner = mapping_of(call, "function", "custom") or call
+        request.turns[-1].calls += 1
+        name = inner.get("name")
+        _add_json(request, name, f"{where}.name", "call")
+        identity = text_of(call, "call_id", "id")
+        if identity and isinstance(name, str):
+            request.call_names[identity] = name
         for key in ("arguments", "input", "args"):
-            _read_json(request, inner.get(key), f"{where}.{key}")
+            _add_json(request, inner.get(key), f"{where}.{key}", "arguments")
 
 
-def _read_json(request: Request, value: object, path: str) -> None:
+def _add_json(request: Request, value: object, path: str, kind: PartKind) -> None:
     if value is None:
         return
-    if isinstance(value, str):
-        request.texts.append(TextPart(value, path))
-        return
-    try:
-        text = json.dumps(_plain(value), ensure_ascii=False, default=reprlib.repr)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TextInvalid(f"{path}: cannot be written as JSON ({error!s:.80})", path=path, found=value) from error
-    request.texts.append(TextPart(text, path))
-
-
-def _plain(value: object) -> object:
-    """Return an SDK's object as the dictionary that it would send; anything else as it is."""
-    if isinstance(value, (str, Mapping, list, tuple, type)):
-        return value
-    dump = getattr(value, "model_dump", None)
-    if not callable(dump):
-        return value
-    try:
-        return dump(exclude_none=True)
-    except (TypeError, ValueError) as error:
-        raise _refused("messages", "an object that can be dumped", value) from error
-
-
-def _is_list(value: object) -> TypeGuard[Sequence[object]]:
-    """Say whether a value is a list of things, which text, bytes and iterators (read once, or endless) are not."""
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
-
-
-def _kind(part: Mapping[object, object]) -> str | None:
-    kind = part.get("type")
-    return kind if isinstance(kind, str) else None
-
-
-def _refused(path: str, expected: str, found: object) -> TextInvalid:
-    shown = reprlib.repr(found)
-    return TextInvalid(
-        f"{path:.200}: expected {expected}, found {type(found).__name__} {shown:.60}", path=path, found=found
-    )
+    text = value if isinstance(value, str) else as_json(value, path)
+    request.add(text, path, kind)
