@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokencalc.tokens import vocabularies
-from tokencalc.tokens.pieces import CHARS_GOAL, pieces
+from tokencalc.tokens import pieces, vocabularies
+from tokencalc.tokens.backends.fast import fast_encoding, piece_chars, piece_chars_max
 from tokencalc.tokens.result import Counted
+from tokencalc.tokens.sums import Summing, count_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tiktoken.core import Encoding
-
-    from tokencalc.tokens.pieces import Piece
-
-FORCED_CUT_TOKENS = 64
-"""Allowed each way for a cut inside one part; the largest difference that we measured is below a quarter of it."""
 
 
 def count_exact(text: str, name: str) -> Counted:
@@ -24,48 +22,28 @@ def count_exact(text: str, name: str) -> Counted:
     a user's mouth. Exact, but where one part of the text is so long that it had
     to be cut by force: then modelled, with a range.
     """
-    encoding = vocabularies.encoding(name)
-    if len(text) <= CHARS_GOAL:
-        tokens = _count(encoding, text)
+    fast = fast_encoding(name, text)
+    goal = pieces.CHARS_GOAL if fast is None else piece_chars(text)
+    if len(text) <= goal:
+        tokens = count_or_none(_counter(vocabularies.encoding(name)) if fast is None else fast.count, text)
         if tokens is not None:
             return Counted(tokens, tokens, tokens, "exact")
-    total, cuts = 0, 0
-    for piece in pieces(text):
-        tokens, inexact = _count_piece(encoding, name, piece)
-        total += tokens
-        cuts += inexact
-    slack = cuts * FORCED_CUT_TOKENS
-    return Counted(total, max(total - slack, 0), total + slack, "modelled" if cuts else "exact")
+    return _in_pieces(text, name, goal, None if fast is None else fast.count)
 
 
-def _count_piece(encoding: Encoding, name: str, piece: Piece) -> tuple[int, int]:
-    """Return the tokens of a piece, and how many inexact cuts are in them."""
-    chosen = vocabularies.white_encoding(name) if piece.white else encoding
-    tokens = _count(chosen, piece.text)
-    if tokens is not None:
-        return tokens, int(piece.forced)
-    return _count_halves(encoding, piece.text)
+def _in_pieces(text: str, name: str, goal: int, quick: Callable[[str], int] | None) -> Counted:
+    """Count a long text, by ``quick`` where there is one, and what that must not have by tiktoken."""
+    plain, summing, quick_max = _counter(vocabularies.encoding(name)), Summing(), piece_chars_max(text)
+    for piece in pieces.pieces(text, goal):
+        count = plain
+        if piece.white:
+            count = _counter(vocabularies.white_encoding(name))
+        elif quick is not None and len(piece.text) <= quick_max:
+            count = quick
+        summing.add(count, piece.text, forced=piece.forced)
+    return summing.counted()
 
 
-def _count_halves(encoding: Encoding, text: str) -> tuple[int, int]:
-    """Count a text that tiktoken cannot take in one go, by halves."""
-    middle = len(text) // 2
-    if not middle:
-        return len(text.encode()), 1
-    total, cuts = 0, 1
-    for half in (text[:middle], text[middle:]):
-        tokens = _count(encoding, half)
-        found, inexact = (tokens, 0) if tokens is not None else _count_halves(encoding, half)
-        total += found
-        cuts += inexact
-    return total, cuts
-
-
-def _count(encoding: Encoding, text: str) -> int | None:
-    """Return the count, or None where tiktoken panics."""
-    try:
-        return len(encoding.encode_ordinary(text))
-    except BaseException as error:  # bulk: a panic in Rust arrives as a BaseException that no module exports
-        if type(error).__name__ != "PanicException":
-            raise
-        return None
+def _counter(encoding: Encoding) -> Callable[[str], int]:
+    encode = encoding.encode_ordinary
+    return lambda text: len(encode(text))

@@ -37,10 +37,10 @@ WHITE_MAX = 1 << 18
 _WHITE = r"\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LETTER = r"A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 _MARKS = r"!-/:-@\[-`{-~"
+_WORD_CUT = rf"(?<=[^\s])(?=[{_WHITE}])|(?<=\n)(?=[^\s/])"
 _CUT = (
-    rf"(?<=[^\s])(?=[{_WHITE}])"
-    r"|(?<=\n)(?=[^\s/])"
-    rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
+    _WORD_CUT
+    + rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
     rf"|(?<=[0-9])(?=[{_LETTER}{_MARKS}\r\n])"
     rf"|(?<=[{_LETTER}])(?=[!-&(-/:-@\[-`{{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])"
 )
@@ -50,6 +50,11 @@ _CUT = (
 def _cut() -> re.Pattern[str]:
     # On first need: compiling takes longer than counting a short text.
     return re.compile(_CUT)
+
+
+@cache
+def _word_cut() -> re.Pattern[str]:
+    return re.compile(_WORD_CUT)
 
 
 @cache
@@ -65,13 +70,24 @@ class Piece(NamedTuple):
     forced: bool
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """Yield the parts of a text in order; a text below the goal is one part, itself."""
+def pieces(text: str, goal: int | None = None) -> Iterator[Piece]:
+    """Yield the parts of a text in order, for the two public encodings; a text below the goal is one part, itself."""
+    goal = CHARS_GOAL if goal is None else goal
+    for part in _parts(text, _cut(), goal):
+        yield from _without_long_white(part.text, forced=part.forced)
+
+
+def words_and_lines(text: str) -> Iterator[Piece]:
+    """Yield the parts of a text in order, cut before white space or after a line feed: where any vocabulary ends."""
+    return _parts(text, _word_cut(), CHARS_GOAL)
+
+
+def _parts(text: str, cuts: re.Pattern[str], goal: int) -> Iterator[Piece]:
     start, size = 0, len(text)
-    while size - start > CHARS_GOAL:
-        cut = _cut().search(text, start + CHARS_GOAL, min(start + CHARS_MAX, size))
+    while size - start > goal:
+        cut = cuts.search(text, start + goal, min(start + CHARS_MAX, size))
         end = cut.start() if cut else min(start + CHARS_MAX, size)
-        yield from _without_long_white(text[start:end], forced=cut is None and end < size)
+        yield Piece(text[start:end], white=False, forced=cut is None and end < size)
         start = end
     if start < size:
         yield Piece(text[start:], white=False, forced=False)
