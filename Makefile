@@ -28,14 +28,10 @@ run: $(VENV)/.runs ## the main job on sample logs; LOGS=auto reads your own, LOG
 test: $(VENV)/.ready ## every test: no keys, no network
 	@$(BIN)/python -m pytest -q
 
-<<<<<<< HEAD
-check: $(VENV)/.ready ## lint, format, types and price tables, as CI does
-=======
 fuzz: $(VENV)/.ready ## counts of every back end against tiktoken's; TEXTS=100000, SEED=1
 	@PYTHONPATH=. $(BIN)/python tests/property/fuzz_tokens.py --texts $(TEXTS) --seed $(SEED)
 
-check: $(VENV)/.ready ## lint, format and types, as CI does
->>>>>>> e88eb80 (Fuzz of counts against tiktoken, the part in make test and the whole by make fuzz; bench with and without the extra)
+check: $(VENV)/.ready ## lint, format, types and price tables, as CI does
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -2,9 +2,10 @@
 
 Fresh texts are counted through ``count_text`` (hash of the whole text and the look-up included) and by
 ``len(Encoding.encode_ordinary(text))`` on the same texts, in turns; first as the base install counts, then with the
-``[fast]`` extra where it is installed. A repeated count is a text of its own, so that its hash is taken again. The cold start is a new process up to its first
-count, against a process that reads our pack and constructs the Encoding and does nothing else. The error is measured on
-recorded requests where the folder ``../shared`` is beside the project, on the part that no constant was fitted on.
+``[fast]`` extra where it is installed. A repeated count is of a copy, so that its hash is taken again. The cold start
+is a new process up to its first count, against a process that reads our pack and constructs the Encoding and does
+nothing else. The error is measured on recorded requests where the folder ``../shared`` is beside the project, on the
+part that no constant was fitted on.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tokencalc.estimation import Estimate
     from tokencalc.jsontext import to_json
     from tokencalc.ledger.records import Entry, Hold
+    from tokencalc.prompts import PromptAdvice
     from tokencalc.providers.registry import read_usage
     from tokencalc.tool import TokenCalculatorTool
     from tokencalc.usage import Meter, Usage
@@ -52,6 +53,7 @@ _HOMES = {
     "Meter": "tokencalc.usage",
     "MetersUnpriced": "tokencalc.errors",
     "PriceUnknown": "tokencalc.errors",
+    "PromptAdvice": "tokencalc.prompts",
     "Refused": "tokencalc.errors",
     "Throttled": "tokencalc.errors",
     "TokenCalculatorTool": "tokencalc.tool",
@@ -80,6 +82,7 @@ __all__ = [
     "Meter",
     "MetersUnpriced",
     "PriceUnknown",
+    "PromptAdvice",
     "Refused",
     "Throttled",
     "TokenCalculatorTool",

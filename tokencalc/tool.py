@@ -32,6 +32,7 @@ from tokencalc.tool_answers import (
     breakdown_answer,
     budget_answer,
     estimate_answer,
+    optimize_answer,
     report_answer,
     track_answer,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from tokencalc.clock import Clock
     from tokencalc.config import Settings
 
-GUARDED = ("estimate_cost", "get_usage_report", "get_cost_breakdown")
+GUARDED = ("estimate_cost", "optimize_prompt", "get_usage_report", "get_cost_breakdown")
 """Actions behind a breaker."""
 
 Answer = tuple[bool, dict[str, Any]]
@@ -150,6 +151,8 @@ class TokenCalculatorTool:
         engine, now = self._opened(), self._clock.now()
         if action == "estimate_cost":
             return estimate_answer(engine, read)
+        if action == "optimize_prompt":
+            return optimize_answer(engine, read)
         if action == "check_budget":
             return budget_answer(engine, read)
         if action == "get_usage_report":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.property import fuzz_tokens
+from tests.property.fuzz_texts import text_of
+from tokencalc.tokens.backends import fast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.extras
 @pytest.fixture(scope="module")
 def compared() -> Iterator[list[fuzz_tokens.Pair]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fuzz_tokens.fast, "_made", {})
+        patch.setattr(fast, "_made", {})
         yield fuzz_tokens.run(TEXTS, seed=7)
 
 
@@ -27,7 +29,7 @@ def test_every_back_end_that_says_exact_has_the_count_of_its_reference(compared:
     assert {("tiktoken", "o200k_base"), ("tiktoken", "cl100k_base")} <= {
         (pair.backend, pair.vocabulary) for pair in compared
     }
-    assert [] == [pair.line() for pair in compared if pair.differing or pair.inexact]
+    assert [pair.line() for pair in compared if pair.differing or pair.inexact] == []
 
 
 @pytest.mark.parametrize(("vocabularies", "backend"), [(2, "fastokens"), (6, "splintr-rs")])
@@ -41,8 +43,8 @@ def test_the_fuzz_compares_each_vocabulary_of_the_extras(
 
 
 def test_texts_of_the_fuzz_are_the_same_on_every_machine_and_of_every_kind() -> None:
-    texts = [fuzz_tokens.text_of(1, number) for number in range(600)]
-    assert texts == [fuzz_tokens.text_of(1, number) for number in range(600)]
-    assert any(len(text) > fuzz_tokens.fast.PIECE_BYTES for text in texts)
+    texts = [text_of(1, number) for number in range(600)]
+    assert texts == [text_of(1, number) for number in range(600)]
+    assert any(len(text) > fast.PIECE_BYTES for text in texts)
     for part in ("<|endoftext|>", "\U0001f1e9", '{"', "    ", "\u4e00", "don't"):
         assert any(part in text for text in texts), part

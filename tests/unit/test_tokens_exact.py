@@ -100,7 +100,6 @@ def test_text_without_a_place_to_cut_is_modelled_with_a_range_that_holds_the_tru
     text = unit * 3000
     whole = exact.count_exact(text, "o200k_base")
     monkeypatch.setattr(pieces, "CHARS_GOAL", 100)
-    monkeypatch.setattr(exact.pieces, "CHARS_GOAL", 100)
     monkeypatch.setattr(pieces, "CHARS_MAX", 1000)
     counted = exact.count_exact(text, "o200k_base")
     assert (whole.method, counted.method) == ("exact", "modelled")

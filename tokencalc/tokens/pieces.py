@@ -39,8 +39,7 @@ _LETTER = r"A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 _MARKS = r"!-/:-@\[-`{-~"
 _WORD_CUT = rf"(?<=[^\s])(?=[{_WHITE}])|(?<=\n)(?=[^\s/])"
 _CUT = (
-    _WORD_CUT
-    + rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
+    _WORD_CUT + rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
     rf"|(?<=[0-9])(?=[{_LETTER}{_MARKS}\r\n])"
     rf"|(?<=[{_LETTER}])(?=[!-&(-/:-@\[-`{{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])"
 )

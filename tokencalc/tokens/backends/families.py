@@ -46,7 +46,7 @@ def own_vocabulary(family: str | None, encoding: str | None) -> str | None:
     have not is never replaced by the family's.
     """
     own = OWN.get(family or "")
-    name = encoding if encoding or own is None else own.name
+    name = encoding or (own.name if own else "")
     return name if name in bundled.VOCABULARIES and bundled.available(name) else None
 
 
