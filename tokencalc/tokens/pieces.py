@@ -37,9 +37,12 @@ WHITE_MAX = 1 << 18
 _WHITE = r"\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LETTER = r"A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 _MARKS = r"!-/:-@\[-`{-~"
-_WORD_CUT = rf"(?<=[^\s])(?=[{_WHITE}])|(?<=\n)(?=[^\s/])"
+# Where any vocabulary ends a token; Gemma's has one token with a space inside, between two tags.
+_WORD_CUT = rf"(?<=[^\s>])(?=[{_WHITE}])|(?<=\n)(?=[^\s/])"
 _CUT = (
-    _WORD_CUT + rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
+    rf"(?<=[^\s])(?=[{_WHITE}])"
+    r"|(?<=\n)(?=[^\s/])"
+    rf"|(?<=[{_LETTER}{_MARKS}])(?=[0-9])"
     rf"|(?<=[0-9])(?=[{_LETTER}{_MARKS}\r\n])"
     rf"|(?<=[{_LETTER}])(?=[!-&(-/:-@\[-`{{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])"
 )

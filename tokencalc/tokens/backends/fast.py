@@ -78,6 +78,14 @@ def fast_encoding(name: str, text: str) -> FastEncoding | None:
         _lock.release()
 
 
+def check(name: str) -> bool:
+    """Say whether fastokens counts that encoding as tiktoken does here, making its tables now if they are not made."""
+    with _lock:
+        if name not in _made:
+            _made[name] = _make(name)
+        return _made[name] is not None
+
+
 def piece_chars(text: str) -> int:
     """Return from how many characters on a piece of this text ends at the next exact cut."""
     return PIECE_BYTES if text.isascii() else PIECE_BYTES // _UTF8_BYTES_MAX
