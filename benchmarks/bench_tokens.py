@@ -1,11 +1,11 @@
 """Counting beside plain tiktoken in the same run: fresh texts, repeats, cold start; and the error, where data is.
 
-Fresh texts are counted through ``count_text`` (hash of the whole text and the look-up included) and by
-``len(Encoding.encode_ordinary(text))`` on the same texts, in turns; first as the base install counts, then with the
-``[fast]`` extra where it is installed. A repeated count is of a copy, so that its hash is taken again. The cold start
-is a new process up to its first count, against a process that reads our pack and constructs the Encoding and does
-nothing else. The error is measured on recorded requests where the folder ``../shared`` is beside the project, on the
-part that no constant was fitted on.
+Fresh texts, cut out of this project's own pages and files, are counted through ``count_text`` (hash of the whole text
+and the look-up included) and by ``len(Encoding.encode_ordinary(text))`` on the same texts, in turns; first as the
+base install counts, then with the ``[fast]`` extra where it is installed. A repeated count is of a copy, so that its
+hash is taken again. The cold start is a new process up to its first count, against a process that reads our pack and
+constructs the Encoding and does nothing else. The error is measured on recorded requests where the folder
+``../shared`` is beside the project, on the part that no constant was fitted on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -33,14 +34,7 @@ if TYPE_CHECKING:
 
 CALIBRATION = Path(__file__).resolve().parents[2] / "shared" / "tokens" / "calibration.jsonl.gz"
 TEST_PART_FROM = 0x60
-SENTENCES = """\
-The budget of this month is spent before its end, and nobody knows where all those tokens went.
-Because each request grew a little longer than the last one, the café's bill surprised the whole team!
-return total(lines) if cost_usd > Decimal("0.25") else None  # the naïve way
-{"model": "gpt-4o", "input_tokens": 1200, "cached": null, "note": "see https://example.org/path?query=1"}
-- **12.50** and 3,141 are what is left (of 20.00), as `report --json` says.
-"""
-WORDS = SENTENCES.split()
+ROOT = Path(__file__).resolve().parents[1]
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 PACK_ONLY = (
@@ -56,10 +50,19 @@ FIRST_COUNT = (
 )
 
 
+@cache
+def corpus() -> str:
+    """Return what there is to read in this project: English, Markdown, Python."""
+    files = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tokencalc/**/*.py")])
+    return "".join([file.read_text(encoding="utf-8") for file in files])
+
+
 def texts_of(size: int, number: int, series: str = "") -> list[str]:
-    """Return texts of about that many bytes, no two alike within or across series, the same on every machine."""
-    chosen = random.Random(f"{size}{series}")  # noqa: S311  # the same texts on every machine
-    return [" ".join(chosen.choices(WORDS, k=size // 6))[: size - 8] + f" {index:06}\n" for index in range(number)]
+    """Return texts of about that many bytes cut out of the corpus, no two alike within or across series."""
+    chosen = random.Random(f"{size}{series}")  # noqa: S311  # the same texts each time
+    whole = corpus() * (1 + size // (len(corpus()) // 2))
+    starts = (chosen.randrange(len(whole) - size) for _ in range(number))
+    return [f"{whole[start : start + size - 8]} {index:06}\n" for index, start in enumerate(starts)]
 
 
 def seconds(work: Callable[[str], object], texts: Iterable[str]) -> float:

@@ -34,7 +34,6 @@ SIDEWAYS: dict[str, frozenset[str]] = {
 """The exceptions: a room and the earlier rooms of its own floor that it may import from."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "cachetools": ("tokencalc/tokens/",),
     "click": ("tokencalc/cli/",),
     "fastokens": ("tokencalc/tokens/backends/fast.py",),
     "platformdirs": ("tokencalc/config.py",),

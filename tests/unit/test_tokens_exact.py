@@ -153,6 +153,13 @@ def test_fifty_megabytes_are_counted_in_pieces_of_bounded_size(monkeypatch: pyte
     assert longest < pieces.CHARS_GOAL + 100
 
 
+@pytest.mark.parametrize("size", [1, 600, 2 * exact._CHUNK_CHARS + 1])
+def test_half_a_surrogate_pair_is_found_wherever_it_stands(size: int) -> None:
+    for text in ("\ud800" + "é" * size, "é" * size + "\udfff"):
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            exact.count_exact(text, "o200k_base")
+
+
 def test_lone_surrogates_are_counted_as_the_replacement_character() -> None:
     counted = count_text("a\ud800b", tokenizer="openai", encoding="o200k_base")
     expected = count_text("a\ufffdb", tokenizer="openai", encoding="o200k_base")

@@ -6,9 +6,8 @@ Only hashes are kept: a prompt never stays in memory because it was counted.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
-
-from cachetools import LRUCache
 
 from tokencalc.tokens.result import CacheInfo, Counted
 
@@ -21,8 +20,6 @@ COUNTS_MAX = 8192
 CHARS_MIN = 512
 """Shorter texts are counted anew: a miss costs 2 microseconds, which is a tenth and more of counting them."""
 
-_CHUNK_CHARS = 1 << 20
-
 _Key = tuple[str, int, int]
 
 
@@ -32,7 +29,8 @@ class CountCache:
     def __init__(self, counts_max: int = COUNTS_MAX) -> None:
         """Make an empty store for at most ``counts_max`` counts."""
         self._lock = threading.Lock()
-        self._counts: LRUCache[_Key, Counted] = LRUCache(counts_max)
+        self._counts_max = counts_max
+        self._counts: OrderedDict[_Key, Counted] = OrderedDict()
         self._hits = 0
         self._misses = 0
 
@@ -41,22 +39,23 @@ class CountCache:
 
         Counting happens outside the lock: two threads that meet the same new
         text both count it, which is dearer once and never blocks the others.
-        Raises UnicodeEncodeError for a text with a lone surrogate.
+        What ``count`` raises is raised, and nothing is kept.
         """
         if len(text) < CHARS_MIN:
-            check_characters(text)
             return count(text, name)
         key = (counter, *text_key(text))
         with self._lock:
             found = self._counts.get(key)
             if found is not None:
                 self._hits += 1
+                self._counts.move_to_end(key)
                 return found
             self._misses += 1
-        check_characters(text)
         counted = count(text, name)
         with self._lock:
             self._counts[key] = counted
+            if len(self._counts) > self._counts_max:
+                self._counts.popitem(last=False)
         return counted
 
     def info(self) -> CacheInfo:
@@ -72,14 +71,3 @@ def text_key(text: str) -> tuple[int, int]:
     would take a third of the time that fastokens counts in. Not ``hash(text)``, which a subclass may answer itself.
     """
     return len(text), str.__hash__(text)
-
-
-def check_characters(text: str) -> None:
-    """Raise UnicodeEncodeError for a text with half a surrogate pair, which is no character."""
-    if text.isascii():
-        return
-    if len(text) <= _CHUNK_CHARS:
-        text.encode()
-        return
-    for start in range(0, len(text), _CHUNK_CHARS):
-        text[start : start + _CHUNK_CHARS].encode()

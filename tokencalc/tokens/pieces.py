@@ -32,6 +32,8 @@ CHARS_MAX = 1 << 21
 WHITE_MAX = 1 << 18
 """Longest run of white space handed to tiktoken's pattern, which panics from 999,999 characters."""
 
+_UTF8_BYTES_MAX = 4
+
 # Explicit classes: Python's \s also holds \x1c to \x1f, which the Rust pattern's \s does not, and its \d and \w differ
 # for number letters. In doubt a place is left out.
 _WHITE = r"\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -72,11 +74,38 @@ class Piece(NamedTuple):
     forced: bool
 
 
-def pieces(text: str, goal: int | None = None) -> Iterator[Piece]:
+def pieces(text: str) -> Iterator[Piece]:
     """Yield the parts of a text in order, for the two public encodings; a text below the goal is one part, itself."""
-    goal = CHARS_GOAL if goal is None else goal
-    for part in _parts(text, _cut(), goal):
+    for part in _parts(text, _cut(), CHARS_GOAL):
         yield from _without_long_white(part.text, forced=part.forced)
+
+
+def small_chars(text: str, bytes_max: int) -> int:
+    """Return how many characters like those of this text are certain to be no more bytes than that."""
+    return bytes_max if text.isascii() else bytes_max // _UTF8_BYTES_MAX
+
+
+def small_pieces(text: str, bytes_max: int) -> Iterator[Piece]:
+    """Yield the parts of a text in order, as long as that many bytes allow; without a place to cut a part is longer."""
+    start, size = 0, len(text)
+    search = _cut().search
+    while start < size:
+        # Each part's own characters decide: one é in a long English text makes it no longer in bytes. What is searched
+        # is the part, because a slice of ASCII is taken out of wider text only once then.
+        part = text[start : start + bytes_max]
+        part = part[: small_chars(part, bytes_max)]
+        forced = False
+        if start + len(part) < size:
+            cut = search(part, len(part) * 7 // 8)
+            if cut is not None:
+                part = part[: cut.start()]
+            else:
+                last = min(start + CHARS_MAX, size)
+                cut = search(text, start + len(part), last)
+                part = text[start : cut.start() if cut else last]
+                forced = cut is None and last < size
+        yield Piece(part, white=False, forced=forced)
+        start += len(part)
 
 
 def words_and_lines(text: str) -> Iterator[Piece]:

@@ -32,10 +32,9 @@ class Summing:
         """Begin at nothing."""
         self._tokens = self._cuts = 0
 
-    def add(self, count: Callable[[str], int], text: str, *, forced: bool = False) -> None:
+    def add(self, count: Callable[[str], int], text: str) -> None:
         """Add a part; what the tokenizer cannot take in one go is counted by halves, which is inexact."""
         tokens = count_or_none(count, text)
-        self._cuts += forced
         if tokens is not None:
             self._tokens += tokens
             return
@@ -46,6 +45,10 @@ class Summing:
             return
         self.add(count, text[:middle])
         self.add(count, text[middle:])
+
+    def cut(self, *, forced: bool) -> None:
+        """Note the cut after the last part; a forced one is inexact."""
+        self._cuts += forced
 
     def counted(self) -> Counted:
         """Return the sum: exact without an inexact cut, else modelled with room for each."""

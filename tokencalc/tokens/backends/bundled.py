@@ -53,7 +53,8 @@ def count_bundled(text: str, name: str) -> Counted:
         summing.add(count, text)
     else:
         for piece in words_and_lines(text):
-            summing.add(count, piece.text, forced=piece.forced)
+            summing.add(count, piece.text)
+            summing.cut(forced=piece.forced)
     return summing.counted()
 
 

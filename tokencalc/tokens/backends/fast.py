@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 WORTH_CHARS = 1 << 17
 """Fresh text after which the start is made: a single question never waits for it, a process that goes on has it."""
 
-PIECE_BYTES = 48 * 1024
-"""Length from which a piece ends at the next exact cut. From 64 KiB on fastokens starts threads of its own, and a
-process with threads cannot safely fork."""
+PIECE_BYTES_MAX = 60 * 1024
+"""Longest piece that is handed over. From 64 KiB on fastokens starts threads of its own, and a process with threads
+cannot safely fork."""
 
 _BYTES_PER_TOKEN_ID = 4
-_UTF8_BYTES_MAX = 4
 
 _PROBES = (
     "Counting is cheap; being wrong is not. It's 2026, we'll see: 1234567 tokens (12.5 %) -- THEY'RE here!\r\n\r\n",
@@ -84,16 +83,6 @@ def check(name: str) -> bool:
         if name not in _made:
             _made[name] = _make(name)
         return _made[name] is not None
-
-
-def piece_chars(text: str) -> int:
-    """Return from how many characters on a piece of this text ends at the next exact cut."""
-    return PIECE_BYTES if text.isascii() else PIECE_BYTES // _UTF8_BYTES_MAX
-
-
-def piece_chars_max(text: str) -> int:
-    """Return how many characters a piece of this text may have, if fastokens is to count it."""
-    return piece_chars(text) * 5 // 4
 
 
 def in_use() -> tuple[str, ...]:
