@@ -75,5 +75,8 @@ def _counter(encoding: Encoding) -> Callable[[str], int]:
 def _check_characters(text: str) -> None:
     if text.isascii():
         return
+    if len(text) <= _CHUNK_CHARS:
+        text.encode()
+        return
     for start in range(0, len(text), _CHUNK_CHARS):
         text[start : start + _CHUNK_CHARS].encode()
