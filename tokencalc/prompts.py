@@ -244,7 +244,9 @@ def _cheaper(catalog: Catalog, call: Call, ours: ModelFacts, text: str, output: 
         if basis is None:
             continue
         other = replace(call, model=facts.model, provider=facts.provider)
-        cheaper = _compared(catalog, other, facts, count, output, basis=basis, cost=cost, low=low)
+        cheaper = _compared(
+            catalog, other, facts, count, output, basis=basis, own_provider=ours.provider, cost=cost, low=low
+        )
         # Last, because it reads every card of a model: an older model is never offered for a newer one.
         if cheaper is not None and cheaper.priced_since >= since:
             found[basis].append(cheaper)
@@ -253,7 +255,16 @@ def _cheaper(catalog: Catalog, call: Call, ours: ModelFacts, text: str, output: 
 
 
 def _compared(  # noqa: PLR0913  # one comparison
-    catalog: Catalog, call: Call, facts: ModelFacts, count: _Counting, output: int, *, basis: Basis, cost: int, low: int
+    catalog: Catalog,
+    call: Call,
+    facts: ModelFacts,
+    count: _Counting,
+    output: int,
+    *,
+    basis: Basis,
+    own_provider: str,
+    cost: int,
+    low: int,
 ) -> CheaperModel | None:
     """Return a model with what it saves; None where it may not take the call, has no price, or may save nothing."""
     counted = count(facts)
@@ -261,6 +272,11 @@ def _compared(  # noqa: PLR0913  # one comparison
     if window is None or counted.high + output > window or (limit is not None and output > limit):
         return None
     try:
+        if (
+            facts.provider != own_provider
+            and catalog.card(model=call.model, provider=call.provider, at=call.at).imported
+        ):
+            return None  # a price that nobody compared with its seller's list is no ground to go there
         found = _evaluate(catalog, call, Usage(input_tokens=counted.tokens, output_tokens=output))
         high = _evaluate(catalog, call, Usage(input_tokens=counted.high, output_tokens=output))
     except PriceUnknown:  # no card on that day
@@ -289,7 +305,12 @@ def _priced_since(catalog: Catalog, facts: ModelFacts) -> datetime:
 
 
 def _basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
-    if other.mode != ours.mode or (other.provider, other.model) == (ours.provider, ours.model):
+    # Another model's vectors do not fit an index, whatever they cost.
+    if (
+        other.mode != ours.mode
+        or ours.mode == "embedding"
+        or (other.provider, other.model) == (ours.provider, ours.model)
+    ):
         return None
     # A fine-tuned model answers for whoever trained it, and for nobody else.
     if other.model.startswith("ft:"):

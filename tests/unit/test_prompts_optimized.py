@@ -130,6 +130,13 @@ def test_a_cheaper_model_is_newer_of_the_same_line_with_room_for_the_call(
     assert [("house", model) for model in expected] == _same_line(advice)
 
 
+def test_prices_that_nobody_compared_and_other_vectors_are_no_ground_to_change(engine: Engine) -> None:
+    for other in engine.optimize_prompt(WORDY, model="gpt-4").cheaper:
+        card = engine.catalog.card(provider=other.provider, model=other.model, at=engine.clock.now())
+        assert card.imported is None
+    assert engine.optimize_prompt(WORDY, model="text-embedding-3-large").cheaper == ()
+
+
 def test_context_decides_the_rates_on_both_sides(engine: Engine) -> None:
     plain = engine.optimize_prompt(WORDY, model="gpt-4o", max_output_tokens=100)
     batch = engine.optimize_prompt(WORDY, model="gpt-4o", max_output_tokens=100, context={"processing": "batch"})
