@@ -16,7 +16,7 @@ from tokencalc.tokens.backends import bundled, families, fast
 from tokencalc.tokens.backends.installed import backends
 from tokencalc.tokens.count import TokenCount, cache_info, count_text
 from tokencalc.tokens.factors import FAMILIES
-from tokencalc.tokens.pieces import CHARS_MAX, _word_cut
+from tokencalc.tokens.pieces import CHARS_MAX, _word_cut, small_chars, small_pieces
 from tokencalc.tokens.result import Counted
 
 VERSIONS = {backend.name: backend.version for backend in backends()}
@@ -134,6 +134,16 @@ def test_a_panic_in_fastokens_is_counted_by_halves(monkeypatch: pytest.MonkeyPat
     counted = exact.count_exact("ten chars.", NAME)
     assert counted.method == "modelled"
     assert counted.low <= 3 <= counted.high
+
+
+@pytest.mark.parametrize("character", ["a", "é", "ÿ", "Ā", "你", "\uffff", "\U00010000", "\U0010ffff"])
+def test_small_pieces_have_no_more_bytes_than_they_may(character: str) -> None:
+    for text in (character * 300, f"{character} " * 150, "plain words " * 20 + character):
+        for times in (1, 7):
+            for piece in small_pieces(text * times, 240):
+                found = len(piece.text.encode())
+                assert found <= 240 or len(piece.text) > small_chars(piece.text, 240)
+        assert text == "".join(piece.text for piece in small_pieces(text, 240))
 
 
 @needs_fastokens

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ CHARS_MAX = 1 << 21
 WHITE_MAX = 1 << 18
 """Longest run of white space handed to tiktoken's pattern, which panics from 999,999 characters."""
 
-_UTF8_BYTES_MAX = 4
+_UTF8_BYTES_OF_WIDTH = {1: 2, 2: 3}
 
 # Explicit classes: Python's \s also holds \x1c to \x1f, which the Rust pattern's \s does not, and its \d and \w differ
 # for number letters. In doubt a place is left out.
@@ -82,7 +83,11 @@ def pieces(text: str) -> Iterator[Piece]:
 
 def small_chars(text: str, bytes_max: int) -> int:
     """Return how many characters like those of this text are certain to be no more bytes than that."""
-    return bytes_max if text.isascii() else bytes_max // _UTF8_BYTES_MAX
+    if text.isascii():
+        return bytes_max
+    # Python keeps a text as wide as its widest character needs: 1, 2 or 4 bytes, which are at most 2, 3 or 4 in UTF-8.
+    # What else it keeps beside a text only makes this more careful.
+    return bytes_max // _UTF8_BYTES_OF_WIDTH.get(getsizeof(text) // len(text), 4)
 
 
 def small_pieces(text: str, bytes_max: int) -> Iterator[Piece]:
