@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tokencalc.pricing.catalog import Catalog
 from tokencalc.tokens import exact, vocabularies
 from tokencalc.tokens.backends import bundled, families, fast
 from tokencalc.tokens.backends.installed import backends
@@ -25,6 +26,7 @@ needs_splintr = pytest.mark.skipif(
     VERSIONS["splintr-rs"] is None, reason="the extra exact is not installed: splintr-rs"
 )
 NAME = "cl100k_base"
+CURATED = ("openai", "anthropic", "google", "groq", "mistral")
 
 
 @pytest.fixture
@@ -182,6 +184,16 @@ def test_without_splintr_factors_count_and_say_so(family: str, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "splintr", None)
     assert count_text("How sure is this?", tokenizer=family, encoding=None).method == "estimated"
     assert bundled.in_use() == ()
+
+
+def test_every_vocabulary_that_a_models_facts_name_is_one_that_we_know() -> None:
+    facts = [facts for name in CURATED for facts in Catalog.packaged().models(name)]
+    known = {*vocabularies.SPECS, *bundled.VOCABULARIES}
+    assert {one.encoding for one in facts} - {None} <= known
+    # A family's verified vocabulary is its own, else the estimate would be of another one.
+    for one in facts:
+        if one.encoding in bundled.VOCABULARIES:
+            assert (families.OWN[one.tokenizer or ""].name, True) == (one.encoding, one.encoding_verified), one.model
 
 
 # Counted by each provider's own public vocabulary.
