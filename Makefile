@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOGS ?= sample
+TEXTS ?= 100000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: run test check format bench prices prices-release compare-prices help clean
+.PHONY: run test fuzz check format bench prices prices-release compare-prices help clean
 
 # What running needs comes first and alone: a newcomer's first command should not wait for linters.
 $(VENV)/.runs: pyproject.toml
@@ -25,6 +27,9 @@ run: $(VENV)/.runs ## the main job on sample logs; LOGS=auto reads your own, LOG
 
 test: $(VENV)/.ready ## every test: no keys, no network
 	@$(BIN)/python -m pytest -q
+
+fuzz: $(VENV)/.ready ## counts of every back end against tiktoken's; TEXTS=100000, SEED=1
+	@PYTHONPATH=. $(BIN)/python tests/property/fuzz_tokens.py --texts $(TEXTS) --seed $(SEED)
 
 check: $(VENV)/.ready ## lint, format, types and price tables, as CI does
 	@$(BIN)/ruff check .

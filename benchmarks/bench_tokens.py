@@ -1,9 +1,11 @@
 """Counting beside plain tiktoken in the same run: fresh texts, repeats, cold start; and the error, where data is.
 
-Fresh texts are counted through ``count_text`` (hash of the whole text and the look-up included) and by
-``len(Encoding.encode_ordinary(text))`` on the same texts, in turns. The cold start is a new process up to its first
-count, against a process that reads our pack and constructs the Encoding and does nothing else. The error is measured on
-recorded requests where the folder ``../shared`` is beside the project, on the part that no constant was fitted on.
+Fresh texts, cut out of this project's own pages and files, are counted through ``count_text`` (hash of the whole text
+and the look-up included) and by ``len(Encoding.encode_ordinary(text))`` on the same texts, in turns; first as the
+base install counts, then with the ``[fast]`` extra where it is installed. A repeated count is of a copy, so that its
+hash is taken again. The cold start is a new process up to its first count, against a process that reads our pack and
+constructs the Encoding and does nothing else. The error is measured on recorded requests where the folder
+``../shared`` is beside the project, on the part that no constant was fitted on.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.tokens.cache import digest
+from tokencalc.tokens.backends import fast
+from tokencalc.tokens.cache import text_key
 from tokencalc.tokens.count import count_messages, count_text
 from tokencalc.tokens.vocabularies import encoding
 
@@ -30,14 +34,7 @@ if TYPE_CHECKING:
 
 CALIBRATION = Path(__file__).resolve().parents[2] / "shared" / "tokens" / "calibration.jsonl.gz"
 TEST_PART_FROM = 0x60
-SENTENCES = """\
-The budget of this month is spent before its end, and nobody knows where all those tokens went.
-Because each request grew a little longer than the last one, the café's bill surprised the whole team!
-return total(lines) if cost_usd > Decimal("0.25") else None  # the naïve way
-{"model": "gpt-4o", "input_tokens": 1200, "cached": null, "note": "see https://example.org/path?query=1"}
-- **12.50** and 3,141 are what is left (of 20.00), as `report --json` says.
-"""
-WORDS = SENTENCES.split()
+ROOT = Path(__file__).resolve().parents[1]
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 PACK_ONLY = (
@@ -53,10 +50,19 @@ FIRST_COUNT = (
 )
 
 
-def texts_of(size: int, number: int) -> list[str]:
-    """Return texts of about that many bytes, no two alike, the same on every machine."""
-    chosen = random.Random(size)  # noqa: S311  # the same texts on every machine
-    return [" ".join(chosen.choices(WORDS, k=size // 6))[: size - 8] + f" {index:06}\n" for index in range(number)]
+@cache
+def corpus() -> str:
+    """Return what there is to read in this project: English, Markdown, Python."""
+    files = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tokencalc/**/*.py")])
+    return "".join([file.read_text(encoding="utf-8") for file in files])
+
+
+def texts_of(size: int, number: int, series: str = "") -> list[str]:
+    """Return texts of about that many bytes cut out of the corpus, no two alike within or across series."""
+    chosen = random.Random(f"{size}{series}")  # noqa: S311  # the same texts each time
+    whole = corpus() * (1 + size // (len(corpus()) // 2))
+    starts = (chosen.randrange(len(whole) - size) for _ in range(number))
+    return [f"{whole[start : start + size - 8]} {index:06}\n" for index, start in enumerate(starts)]
 
 
 def seconds(work: Callable[[str], object], texts: Iterable[str]) -> float:
@@ -77,22 +83,34 @@ def ours(text: str) -> int:
     return count_text(text, tokenizer="openai", encoding="o200k_base").tokens
 
 
-def fresh_and_repeated(rounds: int) -> None:
+def fresh_and_repeated(rounds: int, goal: str) -> None:
     """Print, for each size, our speed on fresh texts over tiktoken's, and a repeated count over hashing alone."""
     for size in SIZES:
         number = max(4_000_000 // size // rounds, 1)
-        texts = texts_of(size, number * rounds)
-        ratios, again = [], []
+        texts = texts_of(size, number * rounds, goal)
+        ratios, again, rates = [], [], []
         for turn in range(rounds):
             batch = texts[turn * number : (turn + 1) * number]
             order = (ours, theirs) if turn % 2 else (theirs, ours)
             taken = {work: seconds(work, batch) for work in order}
             ratios.append(taken[theirs] / taken[ours])
-            again.append(seconds(ours, batch) / seconds(digest, batch))
+            rates.append(size * number / taken[ours] / 1e6)
+            again.append(seconds(ours, copies(batch)) / seconds(text_key, copies(batch)))
         print(
-            f"  {size:>9,} bytes  {median(ratios):5.2f}x tiktoken on fresh texts (goal 0.9x), "
-            f"a repeat costs {median(again):5.1f}x hashing it"
+            f"  {size:>9,} bytes  {median(ratios):5.2f}x tiktoken on fresh texts ({goal}), {median(rates):4.0f} MB/s; "
+            f"a repeat costs {median(again):4.1f}x hashing it"
         )
+
+
+def copies(texts: list[str]) -> list[str]:
+    """Return the same texts as objects of their own: Python keeps the hash of a text that it has hashed."""
+    return [text[:-1] + text[-1] for text in texts]
+
+
+def by_fastokens(*, wanted: bool) -> bool:
+    """Count o200k by fastokens from now on, or by tiktoken; False where fastokens is not there or not right."""
+    fast._made["o200k_base"] = fast._make("o200k_base") if wanted else None  # noqa: SLF001  # either, in one process
+    return fast.in_use() != ()
 
 
 def cold_start(rounds: int) -> None:
@@ -164,8 +182,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds of each case (default: 9)")
     rounds = parser.parse_args().rounds
-    print(f"tokens: medians of {rounds} interleaved rounds")
-    fresh_and_repeated(rounds)
+    print(f"tokens: medians of {rounds} interleaved rounds, base install")
+    by_fastokens(wanted=False)
+    fresh_and_repeated(rounds, "goal 0.9x")
+    if by_fastokens(wanted=True):
+        print(f"tokens: medians of {rounds} interleaved rounds, with [fast]")
+        fresh_and_repeated(rounds, "goal 15x from 10 KB on")
     cold_start(rounds)
     print("tokens: error of the input count; tools and schemas are not counted yet and weigh on 'everything'")
     error()

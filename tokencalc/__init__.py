@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokencalc.estimation import Estimate
     from tokencalc.jsontext import to_json
     from tokencalc.ledger.records import Entry, Hold
+    from tokencalc.prompts import PromptAdvice
     from tokencalc.providers.registry import read_usage
     from tokencalc.tokens.result import TokenCount
     from tokencalc.tool import TokenCalculatorTool
@@ -54,6 +55,7 @@ _HOMES = {
     "Meter": "tokencalc.usage",
     "MetersUnpriced": "tokencalc.errors",
     "PriceUnknown": "tokencalc.errors",
+    "PromptAdvice": "tokencalc.prompts",
     "Refused": "tokencalc.errors",
     "Throttled": "tokencalc.errors",
     "TokenCalculatorTool": "tokencalc.tool",
@@ -84,6 +86,7 @@ __all__ = [
     "Meter",
     "MetersUnpriced",
     "PriceUnknown",
+    "PromptAdvice",
     "Refused",
     "Throttled",
     "TokenCalculatorTool",

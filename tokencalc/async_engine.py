@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.writer import Ticket
+    from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
 
@@ -99,6 +100,10 @@ class AsyncEngine:
     async def estimate(self, *, model: str, **arguments: Any) -> Estimate:
         """Say what a call will cost; see `Engine.estimate`. Counting runs on a thread."""
         return await asyncio.to_thread(partial(self.engine.estimate, model=model, **arguments))
+
+    async def optimize_prompt(self, text: str, *, model: str, **arguments: Any) -> PromptAdvice:
+        """Shorten a prompt and name cheaper models; see `Engine.optimize_prompt`. Counting runs on a thread."""
+        return await asyncio.to_thread(partial(self.engine.optimize_prompt, text, model=model, **arguments))
 
     async def reserve(self, *, model: str, **arguments: Unpack[ReserveArguments]) -> Hold:
         """Set the worst case of a call aside; see `Engine.reserve`."""

@@ -38,6 +38,7 @@ from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.own import catalog_with
+from tokencalc.prompts import PromptVerb
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
@@ -63,7 +64,7 @@ Result = TypeVar("Result")
 _SWEEP_EVERY_S = 60.0
 
 
-class Engine:
+class Engine(PromptVerb):
     """Prices, holds, books and reports; a context manager over one ledger."""
 
     def __init__(self, store: SqliteStore, catalog: Catalog, settings: Settings, clock: Clock) -> None:

@@ -32,6 +32,7 @@ from tokencalc.tool_answers import (
     breakdown_answer,
     budget_answer,
     estimate_answer,
+    optimize_answer,
     report_answer,
     track_answer,
 )
@@ -46,8 +47,15 @@ if TYPE_CHECKING:
     from tokencalc.clock import Clock
     from tokencalc.config import Settings
 
-GUARDED = ("estimate_cost", "get_usage_report", "get_cost_breakdown")
+GUARDED = ("estimate_cost", "optimize_prompt", "get_usage_report", "get_cost_breakdown")
 """Actions behind a breaker."""
+
+_ANSWERS = {"estimate_cost": estimate_answer, "optimize_prompt": optimize_answer, "check_budget": budget_answer}
+_ANSWERS_OF_NOW = {
+    "get_usage_report": report_answer,
+    "get_cost_breakdown": breakdown_answer,
+    "update_pricing": update_answer,
+}
 
 Answer = tuple[bool, dict[str, Any]]
 
@@ -148,16 +156,10 @@ class TokenCalculatorTool:
     def _work(self, action: str, read: dict[str, Any]) -> dict[str, Any]:
         """Do one action whose arguments are read already."""
         engine, now = self._opened(), self._clock.now()
-        if action == "estimate_cost":
-            return estimate_answer(engine, read)
-        if action == "check_budget":
-            return budget_answer(engine, read)
-        if action == "get_usage_report":
-            return report_answer(engine, read, now=now)
-        if action == "get_cost_breakdown":
-            return breakdown_answer(engine, read, now=now)
-        if action == "update_pricing":
-            return update_answer(engine, read, now=now)
+        if action in _ANSWERS:
+            return _ANSWERS[action](engine, read)
+        if action in _ANSWERS_OF_NOW:
+            return _ANSWERS_OF_NOW[action](engine, read, now=now)
         return metrics_answer(
             engine, counts=dict(self._counts), bucket=self._permits(), breakers=self._breakers, now=now
         )

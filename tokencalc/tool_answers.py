@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.budget import scope_value
@@ -66,6 +67,29 @@ def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
         "notes": [*estimate.notes, *([stale] if stale else [])],
         "cards": list(estimate.cards),
         "price_table_checked_on": catalog.checked_on,
+    }
+
+
+def optimize_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
+    """The text in fewer tokens, every change with what it saves, and cheaper models of the same class."""
+    advice = engine.optimize_prompt(**read)
+    return {
+        "model": advice.model,
+        "provider": advice.provider,
+        "method": advice.method,
+        "text": advice.text,
+        "input_tokens": advice.input_tokens,
+        "input_tokens_after": advice.input_tokens_after,
+        "tokens_saved": advice.tokens_saved,
+        "input_cost_usd": advice.input_cost_usd,
+        "input_cost_after_usd": advice.input_cost_after_usd,
+        "saved_usd": advice.saved_usd,
+        "changes": [asdict(change) for change in advice.changes],
+        "output_tokens": advice.output_tokens,
+        "cost_usd": advice.cost_usd,
+        "cheaper_models": [{**asdict(model), "cards": list(model.cards)} for model in advice.cheaper],
+        "notes": list(advice.notes),
+        "price_table_checked_on": engine.catalog.checked_on,
     }
 
 

@@ -31,7 +31,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from tokencalc.clock import instant_from
 from tokencalc.context import MAX_LABEL_LENGTH, label_from
-from tokencalc.errors import CallInvalid, FeatureUnavailable, InvalidInput
+from tokencalc.errors import CallInvalid, InvalidInput
 from tokencalc.ledger.query import GROUP_KEYS
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import amount_from
@@ -220,6 +220,18 @@ class GetUsageReport(GetCostBreakdown):
     group_by: GroupKeys | None = Field(None, description="The keys of a row; else provider and model.")
 
 
+class OptimizePrompt(Arguments):
+    """Shorten a prompt and name cheaper models of its class, with what each change saves by count and rate card."""
+
+    model: str = Field(description="The model that the prompt is for.")
+    text: Content = Field(description="The prompt; code in it is left as it is.")
+    operation_type: str | None = Field(None, description="What the call does, as code_generation: the likely output.")
+    provider: str | None = Field(None, description="Who would serve it, where the model's name is not enough.")
+    max_output_tokens: Count | None = Field(None, description="The limit that the request would carry.")
+    context: Pairs | None = Field(None, description="What decides the rate besides the model, as processing: batch.")
+    at: Instant | None = Field(None, description="Price as of this instant (ISO 8601 with a zone) or date; else now.")
+
+
 class UpdatePricing(Arguments):
     """Show what a price table would change, and accept it with confirm."""
 
@@ -230,10 +242,6 @@ class UpdatePricing(Arguments):
     force: bool | None = Field(None, description="Accept prices that move by ten times or more.")
 
 
-class ToCome(Arguments):
-    """An action that later versions will answer."""
-
-
 ACTIONS: dict[str, type[Arguments]] = {
     "estimate_cost": EstimateCost,
     "track_usage": TrackUsage,
@@ -241,7 +249,7 @@ ACTIONS: dict[str, type[Arguments]] = {
     "check_budget": CheckBudget,
     "get_usage_report": GetUsageReport,
     "get_cost_breakdown": GetCostBreakdown,
-    "optimize_prompt": ToCome,
+    "optimize_prompt": OptimizePrompt,
     "update_pricing": UpdatePricing,
 }
 """Every action with its arguments, in the order in which messages list them."""
@@ -251,8 +259,7 @@ def read_arguments(action: object, given: Mapping[str, object]) -> dict[str, Any
     """Return the arguments of an action, read and checked; None counts as not given.
 
     Raises CallInvalid for an unknown action, an unknown or missing argument, or a
-    value of the wrong kind, what the rooms' own readers raise, and
-    FeatureUnavailable for the actions to come.
+    value of the wrong kind, and what the rooms' own readers raise.
     """
     model = _model(action)
     present = {name: value for name, value in given.items() if value is not None or name not in model.model_fields}
@@ -269,7 +276,7 @@ def read_arguments(action: object, given: Mapping[str, object]) -> dict[str, Any
 def action_schema(action: str) -> dict[str, Any]:
     """Return the JSON schema of an action's arguments, with descriptions, as function calling takes it.
 
-    Raises CallInvalid for an unknown action and FeatureUnavailable for the actions to come.
+    Raises CallInvalid for an unknown action.
     """
     return {**_model(action).model_json_schema(schema_generator=_WithoutNull), "title": action}
 
@@ -290,8 +297,6 @@ class _WithoutNull(GenerateJsonSchema):
 def _model(action: object) -> type[Arguments]:
     if not isinstance(action, str) or action not in ACTIONS:
         raise _not_among("action", tuple(ACTIONS), action)
-    if ACTIONS[action] is ToCome:
-        raise FeatureUnavailable(f"{action} is not available in this version of tokencalc", feature=action)
     return ACTIONS[action]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.pricing.catalog import STALE_AFTER_DAYS
 from tokencalc.pricing.own import price_folder, updates_of
+from tokencalc.tokens.backends.installed import backends
 from tokencalc.tokens.count import cache_info, loaded_encodings
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ def metrics_answer(
         "limiter": {"fill": bucket.fill, "permits_per_minute": bucket.permits_per_minute},
         "breakers": {action: breaker.state for action, breaker in breakers.items()},
         "tokenizers_loaded": list(loaded_encodings()),
+        "token_backends": {
+            backend.name: {
+                "version": backend.version,
+                "installed": backend.version is not None,
+                "loaded": list(backend.loaded),
+                "refused": list(backend.refused),
+            }
+            for backend in backends()
+        },
         "ledger": {"path": engine.path, "size_bytes": engine.size_bytes},
         "configuration": {
             "settings_file": settings.file,

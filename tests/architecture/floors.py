@@ -12,7 +12,18 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
-    ("counting", "arguments", "estimation", "drafts", "verbs", "explaining", "repricing", "engine", "async_engine"),
+    (
+        "counting",
+        "arguments",
+        "estimation",
+        "prompts",
+        "drafts",
+        "verbs",
+        "explaining",
+        "repricing",
+        "engine",
+        "async_engine",
+    ),
     ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool_prices", "tool"),
     ("cli",),
     ("__init__", "__main__"),
@@ -25,8 +36,10 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "estimation": frozenset({"counting"}),
     "drafts": frozenset({"counting", "estimation"}),
     "verbs": frozenset({"arguments", "drafts"}),
-    "engine": frozenset({"arguments", "counting", "drafts", "estimation", "explaining", "repricing", "verbs"}),
-    "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "repricing"}),
+    "engine": frozenset(
+        {"arguments", "counting", "drafts", "estimation", "explaining", "prompts", "repricing", "verbs"}
+    ),
+    "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "prompts", "repricing"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),
     "tool_prices": frozenset({"reports"}),
@@ -36,15 +49,22 @@ SIDEWAYS: dict[str, frozenset[str]] = {
 """The exceptions: a room and the earlier rooms of its own floor that it may import from."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "cachetools": ("tokencalc/tokens/",),
     "click": ("tokencalc/cli/",),
+    "fastokens": ("tokencalc/tokens/backends/fast.py",),
     "platformdirs": ("tokencalc/config.py",),
     "psutil": ("tokencalc/ledger/files.py",),
     "pydantic": ("tokencalc/tool_arguments.py",),
     "rich": ("tokencalc/cli/",),
+    "splintr": ("tokencalc/tokens/backends/bundled.py",),
     "tiktoken": ("tokencalc/tokens/",),
 }
 """Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""
+
+EXTRAS = ("exact", "fast")
+"""The extras of users; those of developers import nothing in the package."""
+
+IMPORTED_AS = {"splintr-rs": "splintr"}
+"""Libraries whose name to import is not their name to install."""
 
 DATA_ONLY = frozenset({"tzdata"})
 """Dependencies that nobody imports: zoneinfo reads tzdata where the machine has no time zones of its own."""

@@ -27,6 +27,7 @@ NAMES = [
     "Meter",
     "MetersUnpriced",
     "PriceUnknown",
+    "PromptAdvice",
     "Refused",
     "Throttled",
     "TokenCalculatorTool",

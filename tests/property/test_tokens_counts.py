@@ -74,7 +74,6 @@ def test_counting_in_pieces_is_counting_the_whole(name: str, text: str) -> None:
         patch.setattr(pieces, "CHARS_GOAL", 16)
         patch.setattr(pieces, "CHARS_MAX", 10_000)
         parts = list(pieces.pieces(text))
-        patch.setattr("tokencalc.tokens.exact.CHARS_GOAL", 16)
         counted = count_exact(text, name)
     assert text == "".join(part.text for part in parts)
     assert not any(part.forced for part in parts)

@@ -161,11 +161,13 @@ def test_facts_carry_what_counting_and_the_worst_case_need() -> None:
         ("claude", None, False, "claude-opus-4-6"),
         ("claude_4_7", None, False, "claude-opus-4-7"),
         ("claude_4_7", None, False, "claude-sonnet-5"),
-        ("gemini", None, False, "gemini-2.5-flash"),
+        ("gemini", "gemma_4", True, "gemini-2.5-flash"),
+        ("gemini", None, False, "gemini-1.5-flash"),
         ("mistral", None, False, "mistral-small-latest"),
-        ("llama", None, False, "llama-3.3-70b-versatile"),
+        ("llama", "llama_3", True, "llama-3.3-70b-versatile"),
+        ("llama", None, False, "meta-llama/llama-4-scout-17b-16e-instruct"),
         ("gpt_oss", "o200k_base", True, "openai/gpt-oss-20b"),
-        (None, None, False, "qwen/qwen3-32b"),
+        ("qwen", "qwen_3", True, "qwen/qwen3-32b"),
     ],
 )
 def test_each_family_names_its_tokenizer(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from hashlib import blake2b
 
-from tokencalc.tokens import cache
-from tokencalc.tokens.cache import CHARS_MIN, CountCache, digest
+import pytest
+
+from tokencalc.tokens.cache import CHARS_MIN, CountCache, text_key
 from tokencalc.tokens.count import cache_info, count_text
 from tokencalc.tokens.result import CacheInfo, Counted
 
@@ -38,15 +38,31 @@ def test_store_forgets_the_least_recently_used_at_its_bound() -> None:
     assert CacheInfo(hits=2, misses=4, size=2) == counts.info()
 
 
-def test_texts_that_differ_only_at_the_end_have_their_own_counts() -> None:
-    size = cache._CHUNK_CHARS + 10
-    assert digest("x" * size + "a") != digest("x" * size + "b")
-    assert digest("x" * size) != digest("x" * (size - 1))
+def test_texts_that_differ_in_one_character_have_their_own_counts() -> None:
+    keys = {text_key(text) for text in ("x" * 9999 + "a", "x" * 9999 + "b", "x" * 9999, "a" + "x" * 9999, "x" * 10_000)}
+    assert len(keys) == 5
 
 
-def test_long_texts_are_hashed_by_chunks_to_the_hash_of_the_whole() -> None:
-    text = "é" * (2 * cache._CHUNK_CHARS + 1)
-    assert digest(text) == blake2b(text.encode(), digest_size=16).digest()
+def test_a_text_that_answers_its_own_hash_and_equality_is_keyed_by_its_characters() -> None:
+    class Odd(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            return 1
+
+    assert text_key(Odd("x" * 600)) == text_key("x" * 600)
+    assert text_key(Odd("x" * 600)) != text_key(Odd("y" * 600))
+
+
+def test_what_counting_raises_is_raised_and_nothing_is_kept() -> None:
+    def refuse(text: str, _: str) -> Counted:
+        raise UnicodeEncodeError("utf-8", text, 0, 1, "surrogates not allowed")
+
+    counts = CountCache()
+    for text in ("\ud800", "\ud800" * CHARS_MIN):
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            counts.get_or_count(text, "o200k_base", refuse, "")
+    assert counts.info().size == 0
 
 
 def test_no_text_stays_in_the_store() -> None:

@@ -100,7 +100,6 @@ def test_text_without_a_place_to_cut_is_modelled_with_a_range_that_holds_the_tru
     text = unit * 3000
     whole = exact.count_exact(text, "o200k_base")
     monkeypatch.setattr(pieces, "CHARS_GOAL", 100)
-    monkeypatch.setattr(exact, "CHARS_GOAL", 100)
     monkeypatch.setattr(pieces, "CHARS_MAX", 1000)
     counted = exact.count_exact(text, "o200k_base")
     assert (whole.method, counted.method) == ("exact", "modelled")
@@ -152,6 +151,13 @@ def test_fifty_megabytes_are_counted_in_pieces_of_bounded_size(monkeypatch: pyte
     counted = exact.count_exact(line * times, "o200k_base")
     assert (each * times, "exact") == (counted.tokens, counted.method)
     assert longest < pieces.CHARS_GOAL + 100
+
+
+@pytest.mark.parametrize("size", [1, 600, 2 * exact._CHUNK_CHARS + 1])
+def test_half_a_surrogate_pair_is_found_wherever_it_stands(size: int) -> None:
+    for text in ("\ud800" + "é" * size, "é" * size + "\udfff"):
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            exact.count_exact(text, "o200k_base")
 
 
 def test_lone_surrogates_are_counted_as_the_replacement_character() -> None:

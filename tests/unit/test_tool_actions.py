@@ -80,6 +80,33 @@ def test_an_estimate_splits_its_cost_and_says_how_it_counted(tool: TokenCalculat
     assert all(isinstance(payload[name], Decimal) for name in payload if name.endswith("_usd"))
 
 
+def test_optimize_prompt_answers_the_shorter_text_with_what_each_change_saves(tool: TokenCalculatorTool) -> None:
+    payload = good(
+        tool, "optimize_prompt", model="gpt-4o", text="Please   explain this in order to help.", max_output_tokens=100
+    )
+    assert payload["text"] == "Explain this to help."
+    assert [change["kind"] for change in payload["changes"]] == ["white_space", "filler", "filler"]
+    assert payload["tokens_saved"] == sum(change["tokens_saved"] for change in payload["changes"])
+    assert payload["saved_usd"] == sum(change["saved_usd"] for change in payload["changes"])
+    assert payload["saved_usd"] == payload["input_cost_usd"] - payload["input_cost_after_usd"]
+    for model in payload["cheaper_models"]:
+        assert model["saved_usd"] == payload["cost_usd"] - model["cost_usd"]
+
+
+def test_optimize_prompt_needs_a_model_and_a_text(tool: TokenCalculatorTool) -> None:
+    payload = bad(tool, "optimize_prompt", model="gpt-4o")
+    assert (payload["error"], payload["path"]) == ("call_invalid", "text")
+    assert bad(tool, "optimize_prompt", model="gpt-4o", text="")["error"] == "text_invalid"
+
+
+def test_metrics_say_which_library_counts(tool: TokenCalculatorTool) -> None:
+    good(tool, "estimate_cost", model="gpt-4o", text="hello")
+    found = good(tool, "get_metrics")["token_backends"]
+    assert set(found) == {"tiktoken", "fastokens", "splintr-rs"}
+    assert "o200k_base" in found["tiktoken"]["loaded"]
+    assert found["fastokens"]["loaded"] == found["splintr-rs"]["loaded"] == []
+
+
 def test_tracking_books_our_price_and_flags_the_callers(tool: TokenCalculatorTool) -> None:
     payload = good(tool, "track_usage", **CALL, cost_usd=0.000375)
     assert payload["cost_usd"] == CALL_COST

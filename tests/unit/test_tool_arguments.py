@@ -12,7 +12,6 @@ import pytest
 
 from tokencalc.errors import (
     CallInvalid,
-    FeatureUnavailable,
     InvalidInput,
     MoneyInvalid,
     TimeInvalid,
@@ -20,7 +19,6 @@ from tokencalc.errors import (
 )
 from tokencalc.tool_arguments import ACTIONS, FILTER_KEYS, action_schema, read_arguments
 
-TO_COME = ("optimize_prompt",)
 CALL = {"agent_id": "a", "operation": "o", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 2}
 
 
@@ -56,14 +54,6 @@ def test_right_arguments_are_read(expected: dict[str, Any], action: str, given: 
 def test_an_unknown_action_names_the_known_ones(message: str, action: object) -> None:
     with pytest.raises(CallInvalid, match=message):
         read_arguments(action, {})
-
-
-@pytest.mark.parametrize("action", TO_COME)
-def test_an_action_to_come_says_so(action: str) -> None:
-    with pytest.raises(FeatureUnavailable, match=f"{action} is not available in this version"):
-        read_arguments(action, {"whatever": 1})
-    with pytest.raises(FeatureUnavailable, match=f"{action} is not available in this version"):
-        action_schema(action)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +218,7 @@ def assert_is_plain_schema(schema: dict[str, Any]) -> None:
         assert_is_plain_schema(inner)
 
 
-@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in TO_COME])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_the_schema_of_an_action_is_plain_json_schema_with_descriptions(action: str) -> None:
     schema = action_schema(action)
     assert schema == json.loads(json.dumps(schema, allow_nan=False))

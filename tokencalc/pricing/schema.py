@@ -47,8 +47,17 @@ _DISCOUNT_KEYS = {"factor", "effective_from", "effective_until", "models", "mete
 _ALIAS_KEYS = {"name", "target"}
 _TARGET_KEYS = {"model", "effective_from", "effective_from_known", "note"}
 _MODES = ("text", "embedding", "other")
-_TOKENIZERS = ("openai", "claude", "claude_4_7", "gemini", "mistral", "llama", "gpt_oss")
-_ENCODINGS = ("o200k_base", "cl100k_base")
+_TOKENIZERS = ("openai", "claude", "claude_4_7", "gemini", "mistral", "llama", "qwen", "deepseek", "kimi", "gpt_oss")
+_ENCODINGS = (
+    "o200k_base",
+    "cl100k_base",
+    "gemma_4",
+    "mistral_v3",
+    "llama_3",
+    "qwen_3",
+    "deepseek_v3",
+    "kimi_k2",
+)
 _METERS = frozenset(str(meter) for meter in Meter)
 
 

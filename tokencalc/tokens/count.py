@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tokencalc.errors import TextInvalid
 from tokencalc.tokens import vocabularies
 from tokencalc.tokens.approximate import count_approximate
+from tokencalc.tokens.backends.bundled import count_bundled
+from tokencalc.tokens.backends.families import how_sure, own_vocabulary
 from tokencalc.tokens.cache import CountCache
 from tokencalc.tokens.definitions import described_as_responses, read_definitions
 from tokencalc.tokens.exact import count_exact
@@ -164,6 +166,9 @@ def _count(text: str, *, tokenizer: str | None, encoding: str | None, verified: 
 
 def _count_readable(text: str, *, tokenizer: str | None, encoding: str | None, verified: bool) -> Counted:
     if tokenizer not in _PUBLIC:
+        own = own_vocabulary(tokenizer, encoding)
+        if own is not None:
+            return how_sure(_cache.get_or_count(text, own, count_bundled, own), tokenizer, verified=verified)
         family = tokenizer or "unknown"
         return _cache.get_or_count(text, family, count_approximate, family)
     name = encoding or _PUBLIC[tokenizer] or ""

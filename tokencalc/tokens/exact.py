@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokencalc.tokens import vocabularies
-from tokencalc.tokens.pieces import CHARS_GOAL, pieces
+from tokencalc.tokens import pieces, vocabularies
+from tokencalc.tokens.backends.fast import PIECE_BYTES_MAX, fast_encoding
+from tokencalc.tokens.pieces import small_chars
 from tokencalc.tokens.result import Counted
+from tokencalc.tokens.sums import Summing, count_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tiktoken.core import Encoding
 
-    from tokencalc.tokens.pieces import Piece
+    from tokencalc.tokens.backends.fast import FastEncoding
 
-FORCED_CUT_TOKENS = 64
-"""Allowed each way for a cut inside one part; the largest difference that we measured is below a quarter of it."""
+
+_CHUNK_CHARS = 1 << 20
 
 
 def count_exact(text: str, name: str) -> Counted:
@@ -22,50 +26,57 @@ def count_exact(text: str, name: str) -> Counted:
 
     Spellings of special tokens are counted as the ordinary text that they are in
     a user's mouth. Exact, but where one part of the text is so long that it had
-    to be cut by force: then modelled, with a range.
+    to be cut by force: then modelled, with a range. Raises UnicodeEncodeError for
+    a text with half a surrogate pair, which is no character.
     """
-    encoding = vocabularies.encoding(name)
-    if len(text) <= CHARS_GOAL:
-        tokens = _count(encoding, text)
+    fast = fast_encoding(name, text)
+    if fast is not None:
+        return _count_fast(fast, text, name)
+    # tiktoken counts another character in its place and does not say so.
+    _check_characters(text)
+    if len(text) <= pieces.CHARS_GOAL:
+        tokens = count_or_none(_counter(vocabularies.encoding(name)), text)
         if tokens is not None:
             return Counted(tokens, tokens, tokens, "exact")
-    total, cuts = 0, 0
-    for piece in pieces(text):
-        tokens, inexact = _count_piece(encoding, name, piece)
-        total += tokens
-        cuts += inexact
-    slack = cuts * FORCED_CUT_TOKENS
-    return Counted(total, max(total - slack, 0), total + slack, "modelled" if cuts else "exact")
+    summing = Summing()
+    _add_in_pieces(summing, text, name)
+    return summing.counted()
 
 
-def _count_piece(encoding: Encoding, name: str, piece: Piece) -> tuple[int, int]:
-    """Return the tokens of a piece, and how many inexact cuts are in them."""
-    chosen = vocabularies.white_encoding(name) if piece.white else encoding
-    tokens = _count(chosen, piece.text)
-    if tokens is not None:
-        return tokens, int(piece.forced)
-    return _count_halves(encoding, piece.text)
+def _count_fast(fast: FastEncoding, text: str, name: str) -> Counted:
+    """Count by fastokens, and by tiktoken what has no place to be cut for longer than fastokens is to have."""
+    if len(text) <= small_chars(text, PIECE_BYTES_MAX):
+        tokens = count_or_none(fast.count, text)
+        if tokens is not None:
+            return Counted(tokens, tokens, tokens, "exact")
+    summing = Summing()
+    for piece in pieces.small_pieces(text, PIECE_BYTES_MAX):
+        if len(piece.text) <= small_chars(piece.text, PIECE_BYTES_MAX):
+            summing.add(fast.count, piece.text)
+        else:
+            _check_characters(piece.text)
+            _add_in_pieces(summing, piece.text, name)
+            summing.cut(forced=piece.forced)
+    return summing.counted()
 
 
-def _count_halves(encoding: Encoding, text: str) -> tuple[int, int]:
-    """Count a text that tiktoken cannot take in one go, by halves."""
-    middle = len(text) // 2
-    if not middle:
-        return len(text.encode()), 1
-    total, cuts = 0, 1
-    for half in (text[:middle], text[middle:]):
-        tokens = _count(encoding, half)
-        found, inexact = (tokens, 0) if tokens is not None else _count_halves(encoding, half)
-        total += found
-        cuts += inexact
-    return total, cuts
+def _add_in_pieces(summing: Summing, text: str, name: str) -> None:
+    plain = _counter(vocabularies.encoding(name))
+    for piece in pieces.pieces(text):
+        summing.add(_counter(vocabularies.white_encoding(name)) if piece.white else plain, piece.text)
+        summing.cut(forced=piece.forced)
 
 
-def _count(encoding: Encoding, text: str) -> int | None:
-    """Return the count, or None where tiktoken panics."""
-    try:
-        return len(encoding.encode_ordinary(text))
-    except BaseException as error:  # bulk: a panic in Rust arrives as a BaseException that no module exports
-        if type(error).__name__ != "PanicException":
-            raise
-        return None
+def _counter(encoding: Encoding) -> Callable[[str], int]:
+    encode = encoding.encode_ordinary
+    return lambda text: len(encode(text))
+
+
+def _check_characters(text: str) -> None:
+    if text.isascii():
+        return
+    if len(text) <= _CHUNK_CHARS:
+        text.encode()
+        return
+    for start in range(0, len(text), _CHUNK_CHARS):
+        text[start : start + _CHUNK_CHARS].encode()
