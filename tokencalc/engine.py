@@ -379,7 +379,6 @@ class Engine(PromptVerb):
 
     def _sweep_is_due(self) -> bool:
         now_s = self.clock.monotonic()
-        is_due = now_s - self._swept_s >= _SWEEP_EVERY_S
-        if is_due:
+        if is_due := now_s - self._swept_s >= _SWEEP_EVERY_S:
             self._swept_s = now_s
         return is_due
