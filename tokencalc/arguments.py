@@ -58,6 +58,16 @@ class EstimateArguments(DescribedArguments, total=False):
     context: Mapping[str, str] | None
 
 
+class PromptArguments(TypedDict, total=False):
+    """What `optimize_prompt` takes besides the text and the model."""
+
+    provider: str | None
+    operation_type: str | None
+    max_output_tokens: int | None
+    context: Mapping[str, str] | None
+    at: datetime | str | None
+
+
 class ReserveArguments(AboutArguments, DescribedArguments, total=False):
     """What `reserve` takes besides the model.
 
@@ -108,6 +118,7 @@ class RecordArguments(AboutArguments, CountArguments, total=False):
 
 
 ESTIMATE_NAMES = frozenset({"model", *EstimateArguments.__annotations__})
+PROMPT_NAMES = frozenset(PromptArguments.__annotations__)
 RESERVE_NAMES = frozenset({"model", *ReserveArguments.__annotations__})
 SETTLE_NAMES = frozenset({"usage", *SettleArguments.__annotations__})
 RECORD_NAMES = frozenset(RecordArguments.__annotations__)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from tokencalc.arguments import ESTIMATE_NAMES, checked
+from tokencalc.arguments import ESTIMATE_NAMES, PROMPT_NAMES, checked
 from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
 from tokencalc.budgets.statuses import read_statuses
@@ -38,7 +38,6 @@ from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.own import catalog_with
-from tokencalc.prompts import PromptVerb
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
@@ -46,7 +45,13 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tokencalc.arguments import EstimateArguments, RecordArguments, ReserveArguments, SettleArguments
+    from tokencalc.arguments import (
+        EstimateArguments,
+        PromptArguments,
+        RecordArguments,
+        ReserveArguments,
+        SettleArguments,
+    )
     from tokencalc.budgets.checks import Verification
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.ledger.sqlite import Durability
     from tokencalc.pricing.catalog import Catalog
+    from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
 
@@ -64,7 +70,7 @@ Result = TypeVar("Result")
 _SWEEP_EVERY_S = 60.0
 
 
-class Engine(PromptVerb):
+class Engine:
     """Prices, holds, books and reports; a context manager over one ledger."""
 
     def __init__(self, store: SqliteStore, catalog: Catalog, settings: Settings, clock: Clock) -> None:
@@ -325,6 +331,16 @@ class Engine(PromptVerb):
         from tokencalc.explaining import explain  # noqa: PLC0415  # 4 ms that only this verb needs
 
         return explain(self.store, self.catalog, entry, self.verbs.find_hold)
+
+    def optimize_prompt(self, text: str, *, model: str, **arguments: Unpack[PromptArguments]) -> PromptAdvice:
+        """Shorten a prompt and name cheaper models of its class; each saving is counted and priced by rate cards.
+
+        White space, repeated lines and filler go, code stays: read the changes. Raises PriceUnknown, TextInvalid.
+        """
+        from tokencalc.prompts import optimize  # noqa: PLC0415  # 4 ms that only this verb needs
+
+        checked(arguments, PROMPT_NAMES, "optimize_prompt")
+        return optimize(self.catalog, self.clock.now(), text, model, arguments)
 
     def reprice(  # noqa: PLR0913  # keyword only
         self,

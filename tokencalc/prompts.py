@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from tokencalc.clock import Clock, instant_from
+from tokencalc.clock import instant_from
 from tokencalc.errors import PriceUnknown, TextInvalid
 from tokencalc.money import usd_from_pico
 from tokencalc.pricing.evaluate import evaluate
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from tokencalc.arguments import PromptArguments
     from tokencalc.cost import Cost
     from tokencalc.pricing.card import ModelFacts
     from tokencalc.pricing.catalog import Catalog
@@ -117,39 +118,18 @@ class Call:
     at: datetime
 
 
-class PromptVerb:
-    """The verb, for whatever has a catalog and a clock."""
-
-    catalog: Catalog
-    clock: Clock
-
-    def optimize_prompt(  # noqa: PLR0913  # keyword only
-        self,
-        text: str,
-        *,
-        model: str,
-        provider: str | None = None,
-        operation_type: str | None = None,
-        max_output_tokens: int | None = None,
-        context: Mapping[str, str] | None = None,
-        at: datetime | str | None = None,
-    ) -> PromptAdvice:
-        """Shorten a prompt and name cheaper models of its class; each saving is counted and priced by rate cards.
-
-        White space, lines said twice and filler go; code stays. The text is given
-        back with the list of its changes: read them before you use it. Raises
-        PriceUnknown for an unknown model and TextInvalid for what is no text.
-        """
-        limit = max_output_tokens
-        call = Call(
-            model=model,
-            provider=provider,
-            operation_type=operation_type,
-            max_output_tokens=None if limit is None else whole_count(limit, path="max_output_tokens"),
-            context=context,
-            at=self.clock.now() if at is None else instant_from(at, name="at"),
-        )
-        return advise(self.catalog, text, call)
+def optimize(catalog: Catalog, now: datetime, text: str, model: str, arguments: PromptArguments) -> PromptAdvice:
+    """Advise on a prompt for the call that the arguments of `Engine.optimize_prompt` describe."""
+    limit, at = arguments.get("max_output_tokens"), arguments.get("at")
+    call = Call(
+        model=model,
+        provider=arguments.get("provider"),
+        operation_type=arguments.get("operation_type"),
+        max_output_tokens=None if limit is None else whole_count(limit, path="max_output_tokens"),
+        context=arguments.get("context"),
+        at=now if at is None else instant_from(at, name="at"),
+    )
+    return advise(catalog, text, call)
 
 
 def advise(catalog: Catalog, text: str, call: Call) -> PromptAdvice:

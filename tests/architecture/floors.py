@@ -34,6 +34,7 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
     "arguments": frozenset({"counting"}),
     "estimation": frozenset({"counting"}),
+    "prompts": frozenset({"arguments"}),
     "drafts": frozenset({"counting", "estimation"}),
     "verbs": frozenset({"arguments", "drafts"}),
     "engine": frozenset(
