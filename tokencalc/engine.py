@@ -1,4 +1,6 @@
-"""The verbs: price, estimate, reserve, settle, release, record, report; wires the rooms, owns no rule.
+"""The verbs: price, estimate, reserve, settle, release, record, set_budget; wires the rooms, owns no rule.
+
+Those that look at the book (status, report, explain, verify, ...) are in `BookReader`.
 
 ::
 
@@ -14,36 +16,34 @@ Safe for any number of threads; one engine a process and ledger is enough.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from tokencalc.arguments import ESTIMATE_NAMES, PROMPT_NAMES, checked
 from tokencalc.budgets import setting
 from tokencalc.budgets.budget import Budget, budget_from
-from tokencalc.budgets.statuses import read_statuses
-from tokencalc.clock import Clock, SystemClock, instant_from, micros_from_instant
+from tokencalc.clock import Clock, SystemClock, instant_from
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
 from tokencalc.counting import count
 from tokencalc.drafts import Drafts, request_from, usage_reader
-from tokencalc.errors import CallInvalid, IdempotencyConflict, LedgerError, TokencalcError
+from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
 from tokencalc.estimation import Estimate, estimate
 from tokencalc.events import Announcer
-from tokencalc.ledger import query
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.own import catalog_with
+from tokencalc.reader import BookReader
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokencalc.arguments import (
         EstimateArguments,
@@ -52,36 +52,19 @@ if TYPE_CHECKING:
         ReserveArguments,
         SettleArguments,
     )
-    from tokencalc.budgets.checks import Verification
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
     from tokencalc.events import Listener
-    from tokencalc.explaining import Explanation
-    from tokencalc.ledger.query import Report
-    from tokencalc.ledger.records import Crossing, Entry
+    from tokencalc.ledger.records import Entry
     from tokencalc.ledger.sqlite import Durability
-    from tokencalc.pricing.catalog import Catalog
     from tokencalc.prompts import PromptAdvice
-    from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
 
-Result = TypeVar("Result")
 
-_SWEEP_EVERY_S = 60.0
-
-
-class Engine:
+class Engine(BookReader):
     """Prices, holds, books and reports; a context manager over one ledger."""
 
-    def __init__(self, store: SqliteStore, catalog: Catalog, settings: Settings, clock: Clock) -> None:
-        """Wire the rooms; most callers want `Engine.open`."""
-        self.store = store
-        self.catalog = catalog
-        self.settings = settings
-        self.clock = clock
-        self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
-        self._announcer: Announcer | None = None
-        self._swept_s = float("-inf")
+    _announcer: Announcer | None = None
 
     @classmethod
     def open(  # noqa: PLR0913  # keyword only
@@ -213,6 +196,16 @@ class Engine:
         """Give a hold back unused; again returns it marked replayed. HoldNotOpen if it was settled."""
         return self._run(self.verbs.release(hold))
 
+    def optimize_prompt(self, text: str, *, model: str, **arguments: Unpack[PromptArguments]) -> PromptAdvice:
+        """Shorten a prompt and name cheaper models of its class; each saving is counted and priced by rate cards.
+
+        White space, repeated lines and filler go, code stays: read the changes. Raises PriceUnknown, TextInvalid.
+        """
+        from tokencalc.prompts import optimize  # noqa: PLC0415  # 4 ms that only this verb needs
+
+        checked(arguments, PROMPT_NAMES, "optimize_prompt")
+        return optimize(self.catalog, self.clock.now(), text, model, arguments)
+
     # after the call
 
     def settle(self, hold: Hold | str, *, usage: object = None, **arguments: Unpack[SettleArguments]) -> Entry:
@@ -263,138 +256,3 @@ class Engine:
         self._run(Step(lambda transaction: setting.set_budget(transaction, budget)))
         found = self.budget_statuses(budget.name)
         return found[0] if found else self.budget_status(budget.name, value="")
-
-    def budgets(self) -> tuple[Budget, ...]:
-        """Return every budget, in the order in which they were first set."""
-        return self._run(Step(setting.stored_budgets))
-
-    def budget_status(
-        self, name: str, value: str | None = None, *, at: datetime | str | None = None, run: str | None = None
-    ) -> BudgetStatus:
-        """Return a budget's state in the period that holds ``at`` (now if None).
-
-        ``value`` names the instance of a budget whose scope has a ``*``. Raises
-        BudgetUnknown, with the names that exist.
-        """
-        return self._statuses(name, value or "", at, run)[0]
-
-    def budget_statuses(
-        self, name: str | None = None, *, at: datetime | str | None = None, run: str | None = None
-    ) -> tuple[BudgetStatus, ...]:
-        """Return the state of every instance of one budget, or of all budgets."""
-        names = [budget.name for budget in self.budgets()] if name is None else [name]
-        return tuple(status for one in names for status in self._statuses(one, None, at, run))
-
-    def _statuses(self, name: str, value: str | None, at: datetime | str | None, run: str | None) -> list[BudgetStatus]:
-        at_us = None if at is None else micros_from_instant(instant_from(at, name="at"))
-        named = run if run is not None else self.settings.run or ""
-        self._sweep()
-        return read_statuses(self.store, name, value=value, at_us=at_us, run=named)
-
-    # reading the book
-
-    def report(
-        self,
-        *,
-        group_by: Sequence[str] = ("provider", "model"),
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        where: Mapping[str, Any] | None = None,
-        timezone: str | None = None,
-    ) -> Report:
-        """Sum what was booked in ``[since, until)``, grouped by keys such as provider, model, agent_id, day."""
-        return query.report(
-            self.store,
-            group_by=group_by,
-            since=None if since is None else instant_from(since, name="since"),
-            until=None if until is None else instant_from(until, name="until"),
-            where=where,
-            timezone=timezone or self.settings.timezone,
-        )
-
-    def entries(
-        self, *, since: datetime | str | None = None, until: datetime | str | None = None, limit: int | None = None
-    ) -> Iterator[Entry]:
-        """Yield entries of ``[since, until)``, the newest written first."""
-        return query.entries(
-            self.store,
-            since=None if since is None else instant_from(since, name="since"),
-            until=None if until is None else instant_from(until, name="until"),
-            limit=limit,
-        )
-
-    def explain(self, entry: Entry | str) -> Explanation:
-        """Show how an entry's amount comes about: lines, cards, assumptions, other figures, corrections, its hold.
-
-        ``entry`` is a record or an id; raises EntryUnknown where this ledger has none.
-        """
-        from tokencalc.explaining import explain  # noqa: PLC0415  # 4 ms that only this verb needs
-
-        return explain(self.store, self.catalog, entry, self.verbs.find_hold)
-
-    def optimize_prompt(self, text: str, *, model: str, **arguments: Unpack[PromptArguments]) -> PromptAdvice:
-        """Shorten a prompt and name cheaper models of its class; each saving is counted and priced by rate cards.
-
-        White space, repeated lines and filler go, code stays: read the changes. Raises PriceUnknown, TextInvalid.
-        """
-        from tokencalc.prompts import optimize  # noqa: PLC0415  # 4 ms that only this verb needs
-
-        checked(arguments, PROMPT_NAMES, "optimize_prompt")
-        return optimize(self.catalog, self.clock.now(), text, model, arguments)
-
-    def reprice(  # noqa: PLR0913  # keyword only
-        self,
-        *,
-        since: datetime | str,
-        until: datetime | str | None = None,
-        model: str | None = None,
-        provider: str | None = None,
-        apply: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Repricing:
-        """Price the charges of ``[since, until)`` again by the tables of now, and tell what differs.
-
-        With ``apply`` a correction of the difference is appended for each, in its
-        charge's period; without it nothing is written. ``model`` and ``provider`` keep
-        only theirs; ``progress`` is called with (charges done, charges in all).
-        """
-        from tokencalc.repricing import charges_wanted, reprice  # noqa: PLC0415  # 5 ms that only this verb needs
-
-        wanted = charges_wanted(self.catalog, since=since, until=until, model=model, provider=provider)
-        return reprice(self.store, self.catalog, wanted, apply=apply, progress=progress)
-
-    def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
-        """Return the newest holds in a state (open, suspect, settled, released, written_off), or in any."""
-        return self._run(self.verbs.list_holds(state, limit))
-
-    def crossings(self) -> tuple[Crossing, ...]:
-        """Return every threshold that was passed, in the order in which that was noted."""
-        with self.store.reading() as connection:
-            return query.crossings(connection)
-
-    def verify(self, *, expect: str | None = None) -> Verification:
-        """Check chain, counters and rollups; ``expect`` is a head that must still be part of the chain."""
-        from tokencalc.budgets import checks  # noqa: PLC0415  # 7 ms that only this verb needs
-
-        return checks.verify(self.store, expect=expect)
-
-    def _run(self, step: Step[Result]) -> Result:
-        self._sweep()
-        return self.store.writer.run(step)
-
-    def _sweep(self) -> None:
-        """Once a minute, close holds that were lost long ago."""
-        if self._sweep_is_due():
-            with suppress(LedgerError):  # the caller's own step comes next, and says what is wrong
-                self.store.writer.run(self.verbs.write_off_lost())
-
-    def sweep_soon(self) -> None:
-        """The same without waiting, for callers on an event loop."""
-        if self._sweep_is_due():
-            self.store.writer.post(self.verbs.write_off_lost(), lambda _: None)
-
-    def _sweep_is_due(self) -> bool:
-        now_s = self.clock.monotonic()
-        if is_due := now_s - self._swept_s >= _SWEEP_EVERY_S:
-            self._swept_s = now_s
-        return is_due

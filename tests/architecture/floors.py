@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "verbs",
         "explaining",
         "repricing",
+        "reader",
         "engine",
         "async_engine",
     ),
@@ -37,9 +38,8 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "prompts": frozenset({"arguments"}),
     "drafts": frozenset({"counting", "estimation"}),
     "verbs": frozenset({"arguments", "drafts"}),
-    "engine": frozenset(
-        {"arguments", "counting", "drafts", "estimation", "explaining", "prompts", "repricing", "verbs"}
-    ),
+    "reader": frozenset({"drafts", "explaining", "repricing", "verbs"}),
+    "engine": frozenset({"arguments", "counting", "drafts", "estimation", "prompts", "reader", "verbs"}),
     "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "prompts", "repricing"}),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),

@@ -1,0 +1,181 @@
+"""The verbs that look at the book: status, report, entries, explain, reprice, holds, crossings, verify.
+
+`Engine` is a `BookReader` that also prices, holds and books. What each verb does
+is in a room of its own; here its arguments are read and the ledger is lent.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tokencalc.budgets import setting
+from tokencalc.budgets.statuses import read_statuses
+from tokencalc.clock import instant_from, micros_from_instant
+from tokencalc.drafts import Drafts
+from tokencalc.errors import LedgerError
+from tokencalc.ledger import query
+from tokencalc.ledger.store import Step
+from tokencalc.verbs import Verbs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from tokencalc.budgets.budget import Budget
+    from tokencalc.budgets.checks import Verification
+    from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.clock import Clock
+    from tokencalc.config import Settings
+    from tokencalc.explaining import Explanation
+    from tokencalc.ledger.query import Report
+    from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.sqlite import SqliteStore
+    from tokencalc.pricing.catalog import Catalog
+    from tokencalc.repricing import Repricing
+
+Result = TypeVar("Result")
+
+_SWEEP_EVERY_S = 60.0
+
+
+class BookReader:
+    """Answers what can be asked of one open ledger; safe for any number of threads."""
+
+    def __init__(self, store: SqliteStore, catalog: Catalog, settings: Settings, clock: Clock) -> None:
+        """Wire the rooms; most callers want `Engine.open`."""
+        self.store = store
+        self.catalog = catalog
+        self.settings = settings
+        self.clock = clock
+        self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
+        self._swept_s = float("-inf")
+
+    # budgets
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return every budget, in the order in which they were first set."""
+        return self._run(Step(setting.stored_budgets))
+
+    def budget_status(
+        self, name: str, value: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> BudgetStatus:
+        """Return a budget's state in the period that holds ``at`` (now if None).
+
+        ``value`` names the instance of a budget whose scope has a ``*``. Raises
+        BudgetUnknown, with the names that exist.
+        """
+        return self._statuses(name, value or "", at, run)[0]
+
+    def budget_statuses(
+        self, name: str | None = None, *, at: datetime | str | None = None, run: str | None = None
+    ) -> tuple[BudgetStatus, ...]:
+        """Return the state of every instance of one budget, or of all budgets."""
+        names = [budget.name for budget in self.budgets()] if name is None else [name]
+        return tuple(status for one in names for status in self._statuses(one, None, at, run))
+
+    def _statuses(self, name: str, value: str | None, at: datetime | str | None, run: str | None) -> list[BudgetStatus]:
+        at_us = None if at is None else micros_from_instant(instant_from(at, name="at"))
+        named = run if run is not None else self.settings.run or ""
+        self._sweep()
+        return read_statuses(self.store, name, value=value, at_us=at_us, run=named)
+
+    # the book
+
+    def report(
+        self,
+        *,
+        group_by: Sequence[str] = ("provider", "model"),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        where: Mapping[str, Any] | None = None,
+        timezone: str | None = None,
+    ) -> Report:
+        """Sum what was booked in ``[since, until)``, grouped by keys such as provider, model, agent_id, day."""
+        return query.report(
+            self.store,
+            group_by=group_by,
+            since=None if since is None else instant_from(since, name="since"),
+            until=None if until is None else instant_from(until, name="until"),
+            where=where,
+            timezone=timezone or self.settings.timezone,
+        )
+
+    def entries(
+        self, *, since: datetime | str | None = None, until: datetime | str | None = None, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """Yield entries of ``[since, until)``, the newest written first."""
+        return query.entries(
+            self.store,
+            since=None if since is None else instant_from(since, name="since"),
+            until=None if until is None else instant_from(until, name="until"),
+            limit=limit,
+        )
+
+    def explain(self, entry: Entry | str) -> Explanation:
+        """Show how an entry's amount comes about: lines, cards, assumptions, other figures, corrections, its hold.
+
+        ``entry`` is a record or an id; raises EntryUnknown where this ledger has none.
+        """
+        from tokencalc.explaining import explain  # noqa: PLC0415  # 4 ms that only this verb needs
+
+        return explain(self.store, self.catalog, entry, self.verbs.find_hold)
+
+    def reprice(  # noqa: PLR0913  # keyword only
+        self,
+        *,
+        since: datetime | str,
+        until: datetime | str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        apply: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Repricing:
+        """Price the charges of ``[since, until)`` again by the tables of now, and tell what differs.
+
+        With ``apply`` a correction of the difference is appended for each, in its
+        charge's period; without it nothing is written. ``model`` and ``provider`` keep
+        only theirs; ``progress`` is called with (charges done, charges in all).
+        """
+        from tokencalc.repricing import charges_wanted, reprice  # noqa: PLC0415  # 5 ms that only this verb needs
+
+        wanted = charges_wanted(self.catalog, since=since, until=until, model=model, provider=provider)
+        return reprice(self.store, self.catalog, wanted, apply=apply, progress=progress)
+
+    def holds(self, state: str | None = None, *, limit: int = 1000) -> tuple[Hold, ...]:
+        """Return the newest holds in a state (open, suspect, settled, released, written_off), or in any."""
+        return self._run(self.verbs.list_holds(state, limit))
+
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Return every threshold that was passed, in the order in which that was noted."""
+        with self.store.reading() as connection:
+            return query.crossings(connection)
+
+    def verify(self, *, expect: str | None = None) -> Verification:
+        """Check chain, counters and rollups; ``expect`` is a head that must still be part of the chain."""
+        from tokencalc.budgets import checks  # noqa: PLC0415  # 7 ms that only this verb needs
+
+        return checks.verify(self.store, expect=expect)
+
+    # the queue
+
+    def _run(self, step: Step[Result]) -> Result:
+        self._sweep()
+        return self.store.writer.run(step)
+
+    def _sweep(self) -> None:
+        """Once a minute, close holds that were lost long ago."""
+        if self._sweep_is_due():
+            with suppress(LedgerError):  # the caller's own step comes next, and says what is wrong
+                self.store.writer.run(self.verbs.write_off_lost())
+
+    def sweep_soon(self) -> None:
+        """The same without waiting, for callers on an event loop."""
+        if self._sweep_is_due():
+            self.store.writer.post(self.verbs.write_off_lost(), lambda _: None)
+
+    def _sweep_is_due(self) -> bool:
+        now_s = self.clock.monotonic()
+        if is_due := now_s - self._swept_s >= _SWEEP_EVERY_S:
+            self._swept_s = now_s
+        return is_due
