@@ -46,6 +46,8 @@ class EstimateArguments(DescribedArguments, total=False):
     """What `estimate` takes besides the model: one of ``input_tokens``, ``text`` and ``messages``, and the rest.
 
     With text or messages, what `tokencalc.count` takes (``tools``, ``response_format``, ...) is counted too.
+    ``operation_type`` is one of the nine of the table; ``operation`` the label under which such calls are booked,
+    where that is another.
     """
 
     provider: str | None
@@ -55,6 +57,7 @@ class EstimateArguments(DescribedArguments, total=False):
     max_output_tokens: int | None
     choices: int | None
     operation_type: str | None
+    operation: str | None
     context: Mapping[str, str] | None
 
 

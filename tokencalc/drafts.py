@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tokencalc.clock import Clock
     from tokencalc.config import Settings
     from tokencalc.cost import Cost
+    from tokencalc.estimation import Estimate
     from tokencalc.ledger.records import Hold
+    from tokencalc.outputs import OutputHistory
     from tokencalc.pricing.catalog import Catalog
 
 _LONGEST_LIFETIME_S = 366 * 24 * 3600
@@ -41,10 +43,15 @@ class Drafts:
     catalog: Catalog
     clock: Clock
     settings: Settings
+    history: OutputHistory | None = None
 
     def instant(self, at: datetime | str | None) -> datetime:
         """Return the instant that was given, or now."""
         return self.clock.now() if at is None else instant_from(at, name="at")
+
+    def estimate(self, arguments: Mapping[str, Any]) -> Estimate:
+        """Say what a call will cost, with the output that the ledger has seen of its like; see `Engine.estimate`."""
+        return estimate(self.catalog, request_from(arguments), self.instant(arguments.get("at")), self.history)
 
     def charge(self, arguments: Mapping[str, Any], *, held: Hold | None = None) -> EntryDraft:
         """Read and price what is to be booked; a missing price is no error here, because the money is gone."""
@@ -136,6 +143,7 @@ class Drafts:
         amount = arguments.get("amount_usd")
         context = _context(arguments)
         if amount is None:
+            # By the table: what a hold expects is a fact of its request, and no reserve waits for a read of the ledger.
             found = estimate(self.catalog, request_from(arguments), self.clock.now())
             amount_pico, notes = worst_case_pico(found), found.notes
             expected_pico = min(found.cost.priced_pico, amount_pico)
@@ -302,7 +310,17 @@ def _dimension(about: Attribution, model: str, provider: str | None, *, notional
 
 def request_from(arguments: Mapping[str, Any]) -> Request:
     """Return what is known about a call before it is made; its values are checked where they are used."""
-    names = ("model", "provider", "input_tokens", "text", "messages", "operation_type", "max_output_tokens", "context")
+    names = (
+        "model",
+        "provider",
+        "input_tokens",
+        "text",
+        "messages",
+        "operation_type",
+        "operation",
+        "max_output_tokens",
+        "context",
+    )
     given = {name: arguments.get(name) for name in names}
     described: Any = {name: arguments[name] for name in DESCRIBED_NAMES if arguments.get(name) is not None}
     choices = 1 if arguments.get("choices") is None else arguments["choices"]

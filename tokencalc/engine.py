@@ -28,9 +28,8 @@ from tokencalc.clock import Clock, SystemClock, instant_from
 from tokencalc.config import Settings, default_ledger_path, load_settings
 from tokencalc.context import label_from
 from tokencalc.counting import count
-from tokencalc.drafts import Drafts, request_from, usage_reader
+from tokencalc.drafts import usage_reader
 from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
-from tokencalc.estimation import Estimate, estimate
 from tokencalc.events import Announcer
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.sqlite import SqliteStore
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     )
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import Cost
+    from tokencalc.estimation import Estimate
     from tokencalc.events import Listener
     from tokencalc.ledger.records import Entry
     from tokencalc.ledger.sqlite import Durability
@@ -127,7 +127,7 @@ class Engine(BookReader):
     def reload_prices(self) -> None:
         """Read the price tables anew: what was accepted since the engine was opened holds from now on."""
         self.catalog = catalog_with(self.settings, self.catalog.files)
-        self.verbs = Verbs(Drafts(self.catalog, self.clock, self.settings), self.store.chain_id)
+        self.verbs = Verbs(replace(self.verbs.drafts, catalog=self.catalog), self.store.chain_id)
 
     @property
     def path(self) -> Path | None:
@@ -177,8 +177,7 @@ class Engine(BookReader):
 
         Give one of ``text``, ``messages``, ``input_tokens``; see `EstimateArguments` for the rest.
         """
-        request = request_from({"model": model, **checked(arguments, ESTIMATE_NAMES, "estimate")})
-        return estimate(self.catalog, request, self.clock.now() if at is None else instant_from(at, name="at"))
+        return self.verbs.drafts.estimate({"model": model, "at": at, **checked(arguments, ESTIMATE_NAMES, "estimate")})
 
     def reserve(self, *, model: str, **arguments: Unpack[ReserveArguments]) -> Hold:
         """Set the worst case of a call aside in every budget that covers it.

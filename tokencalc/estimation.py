@@ -9,10 +9,11 @@ named in ``unaccounted``, never a silent 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from tokencalc.context import label_from
 from tokencalc.counting import DescribedArguments, count_as, counter_of
-from tokencalc.errors import CallInvalid, MetersUnpriced
+from tokencalc.errors import CallInvalid, LedgerError, MetersUnpriced
 from tokencalc.pricing.evaluate import evaluate, worst_case
 from tokencalc.usage import Usage, whole_count
 
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tokencalc.cost import Cost
+    from tokencalc.outputs import OutputHistory
     from tokencalc.pricing.card import ModelFacts
     from tokencalc.pricing.catalog import Catalog
+
+OutputMethod = Literal["table", "ledger"]
+"""Where an expected output comes from: the table of operation types, or what the ledger's own calls gave back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +38,8 @@ class Estimate:
 
     ``input_tokens`` is the best count (``low`` to ``high`` is its range) by
     ``method``: exact, modelled, estimated, or given. ``output_tokens`` is what is
-    expected, ``output_tokens_max`` the limit that the worst case counts.
+    expected, by the ``output_method``: table, or ledger once enough calls of the
+    kind are booked; ``output_tokens_max`` is the limit that the worst case counts.
     ``cost_usd`` is the expected cost and ``cost_max_usd`` the worst case; None
     where a rate is missing, and ``notes`` say why.
     """
@@ -47,6 +53,7 @@ class Estimate:
     unaccounted: tuple[str, ...]
     output_tokens: int
     output_tokens_max: int
+    output_method: OutputMethod
     cost: Cost
     cost_max: Cost
     notes: tuple[str, ...]
@@ -78,13 +85,17 @@ class Request:
     messages: Sequence[Any] | Mapping[str, Any] | None = None
     described: DescribedArguments = field(default_factory=DescribedArguments)
     operation_type: str | None = None
+    operation: str | None = None
     max_output_tokens: int | None = None
     choices: int = 1
     context: Mapping[str, str] | None = None
 
 
-def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
-    """Count and price a request; PriceUnknown, CallInvalid or TextInvalid where that cannot be done."""
+def estimate(catalog: Catalog, request: Request, at: datetime, history: OutputHistory | None = None) -> Estimate:
+    """Count and price a request; PriceUnknown, CallInvalid or TextInvalid where that cannot be done.
+
+    ``history`` is the ledger that may know how long such answers are; the worst case does not ask it.
+    """
     facts = catalog.resolve(request.model, provider=request.provider)
     tokens, low, high, method, unaccounted = _count(facts, request)
     limit, notes = _output_limit(facts, request)
@@ -94,7 +105,8 @@ def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
     choices = whole_count(request.choices, path="choices")
     if choices < 1:
         raise CallInvalid(f"choices: expected at least 1, found {choices}", path="choices", found=choices)
-    output = min(_expected_output(request.operation_type, tokens, limit), limit) * choices
+    each, output_method, learned = _expected_output(facts, request, tokens, limit, history)
+    output = each * choices
     cost = evaluate(
         catalog,
         Usage(input_tokens=tokens, output_tokens=output),
@@ -122,9 +134,10 @@ def estimate(catalog: Catalog, request: Request, at: datetime) -> Estimate:
         unaccounted=unaccounted,
         output_tokens=output,
         output_tokens_max=limit * choices,
+        output_method=output_method,
         cost=cost,
         cost_max=cost_max,
-        notes=tuple(dict.fromkeys((*notes, *cost.notes, *cost_max.notes))),
+        notes=tuple(dict.fromkeys((*notes, *learned, *cost.notes, *cost_max.notes))),
     )
 
 
@@ -190,7 +203,31 @@ def _output_limit(facts: ModelFacts, request: Request) -> tuple[int, tuple[str, 
     return facts.output_limit_tokens, (note,)
 
 
-def _expected_output(operation_type: str | None, input_tokens: int, limit: int) -> int:
+def _expected_output(
+    facts: ModelFacts, request: Request, input_tokens: int, limit: int, history: OutputHistory | None
+) -> tuple[int, OutputMethod, tuple[str, ...]]:
+    """Return the output to expect of one choice, where that comes from, and what there is to say about it."""
     from tokencalc.tokens.output import expected_output_tokens  # noqa: PLC0415  # the same room as above
 
-    return expected_output_tokens(operation_type, input_tokens, limit)
+    by_table = expected_output_tokens(request.operation_type, input_tokens, limit)
+    operation = request.operation_type if request.operation is None else label_from(request.operation, name="operation")
+    if facts.mode == "embedding" or request.operation_type == "embedding":
+        return 0, "table", ()
+    if history is None:
+        return by_table, "table", ()
+    try:
+        learned = history.expected(provider=facts.provider, model=facts.model, operation=operation)
+    except LedgerError as error:
+        return (
+            by_table,
+            "table",
+            (f"the expected output is the table's, the ledger could not be read: {error.message}",),
+        )
+    if learned is None:
+        return by_table, "table", ()
+    kind = facts.model if operation is None else f"{facts.model} for {operation}"
+    note = (
+        f"the expected output is the median of the ledger's newest {learned.calls} calls of {kind}; "
+        f"half of them gave {learned.lower} to {learned.upper} tokens"
+    )
+    return min(learned.tokens, limit), "ledger", (note,)

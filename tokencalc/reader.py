@@ -16,6 +16,7 @@ from tokencalc.drafts import Drafts
 from tokencalc.errors import LedgerError
 from tokencalc.ledger import query
 from tokencalc.ledger.store import Step
+from tokencalc.outputs import OutputHistory
 from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class BookReader:
         self.catalog = catalog
         self.settings = settings
         self.clock = clock
-        self.verbs = Verbs(Drafts(catalog, clock, settings), store.chain_id)
+        self.verbs = Verbs(Drafts(catalog, clock, settings, OutputHistory(store, clock)), store.chain_id)
         self._swept_s = float("-inf")
 
     # budgets

@@ -15,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "counting",
         "arguments",
+        "outputs",
         "estimation",
         "prompts",
         "drafts",
@@ -34,11 +35,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 SIDEWAYS: dict[str, frozenset[str]] = {
     "cost": frozenset({"money", "usage"}),
     "arguments": frozenset({"counting"}),
-    "estimation": frozenset({"counting"}),
+    "estimation": frozenset({"counting", "outputs"}),
     "prompts": frozenset({"arguments"}),
-    "drafts": frozenset({"counting", "estimation"}),
+    "drafts": frozenset({"counting", "estimation", "outputs"}),
     "verbs": frozenset({"arguments", "drafts"}),
-    "reader": frozenset({"drafts", "explaining", "repricing", "verbs"}),
+    "reader": frozenset({"drafts", "explaining", "outputs", "repricing", "verbs"}),
     "engine": frozenset({"arguments", "counting", "drafts", "estimation", "prompts", "reader", "verbs"}),
     "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "prompts", "repricing"}),
     "limits": frozenset({"providers"}),
