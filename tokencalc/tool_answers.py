@@ -58,6 +58,7 @@ def estimate_answer(engine: Engine, read: Mapping[str, Any]) -> Payload:
         "method": estimate.method,
         "output_tokens": estimate.output_tokens,
         "output_tokens_max": estimate.output_tokens_max,
+        "output_method": estimate.output_method,
         "total_tokens": estimate.input_tokens + estimate.output_tokens,
         "input_cost_usd": _sum_usd(line for line in lines if line.meter in INPUT_METERS),
         "output_cost_usd": _sum_usd(line for line in lines if line.meter in OUTPUT_METERS),

@@ -124,12 +124,29 @@ Amount = Annotated[
 ]
 Content = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]
 Count = Annotated[int, _by(_count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_QUANTITY})]
+Choice = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
 Foreign = Annotated[Any, WithJsonSchema({"type": "object"})]
+Images = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2},
+                    {"type": "string"},
+                    {"type": "object"},
+                ]
+            },
+        }
+    ),
+]
 Instant = Annotated[datetime, _by(instant_from), WithJsonSchema({"type": "string"})]
 Label = Annotated[
     str, _by(label_from), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_LABEL_LENGTH})
 ]
 Messages = Annotated[Any, _by(_messages), WithJsonSchema({"type": "array", "items": {"type": "object"}, "minItems": 1})]
+Objects = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}})]
 Pairs = Annotated[
     dict[str, Any], _by(_pairs), WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}})
 ]
@@ -152,8 +169,19 @@ class EstimateCost(Arguments):
     """Count the tokens of a text or of messages and price the call before it is made."""
 
     model: str = Field(description="The model that would be called.")
-    text: Content | None = Field(None, description="The prompt; give this or messages.")
+    text: Content | None = Field(None, description="The prompt; give this, messages or input_tokens.")
     messages: Messages | None = Field(None, description="The messages of a chat, as the provider takes them.")
+    input_tokens: Count | None = Field(None, description="The input tokens, where they are known already.")
+    tools: Objects | None = Field(None, description="The tools that the call describes, in any provider's shape.")
+    tool_choice: Choice | None = Field(None, description="Which tool it may or must call: a word, or as it is sent.")
+    response_format: Foreign | None = Field(None, description="The schema of the answer, as it would be sent.")
+    images: Images | None = Field(None, description="Images that messages lack: [width, height], data URLs or parts.")
+    thinking: bool | None = Field(None, description="Whether extended thinking is on.")
+    interface: Literal["chat", "responses", "vertex"] | None = Field(
+        None, description="The provider's interface, where the shape does not tell."
+    )
+    choices: Count | None = Field(None, description="How many answers are asked for; else one.")
+    operation: Label | None = Field(None, description="The operation that such calls are booked under, if another.")
     operation_type: str | None = Field(None, description="What the call does, as code_generation: the likely output.")
     provider: str | None = Field(None, description="Who would serve it, where the model's name is not enough.")
     max_output_tokens: Count | None = Field(None, description="The limit that the request would carry.")

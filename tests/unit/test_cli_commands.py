@@ -72,6 +72,60 @@ def test_estimate_reads_its_text_from_anywhere(how: str, tmp_path: Path) -> None
     assert payload["cost_usd"] == "0.001005"
 
 
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+SAID = [{"role": "user", "content": "Explain this"}]
+TURNS = [{"role": "user", "parts": [{"text": "Explain this"}]}]
+
+
+@pytest.mark.parametrize(
+    ("most", "arguments", "body"),
+    [
+        (16384, [], {"model": "gpt-4o", "messages": SAID, "tools": [TOOL]}),
+        (70, [], {"model": "gpt-4o", "messages": SAID, "tools": [TOOL], "max_completion_tokens": 70}),
+        (140, [], {"model": "gpt-4o", "input": "Explain this", "max_output_tokens": 70, "n": 2}),
+        (9, ["--max-output-tokens", "9"], {"model": "gpt-4o", "messages": SAID, "max_tokens": 70}),
+        (50, ["-m", "gemini-2.5-flash"], {"contents": TURNS, "generationConfig": {"maxOutputTokens": 50}}),
+        (60, ["-m", "claude-haiku-4-5"], {"system": "Be brief.", "messages": SAID, "max_tokens": 60}),
+    ],
+)
+@pytest.mark.parametrize("how", ["file", "stdin"])
+def test_estimate_reads_a_request_as_it_would_be_sent(
+    most: int, arguments: list[str], body: dict[str, Any], how: str, tmp_path: Path
+) -> None:
+    (tmp_path / "body.json").write_text(json.dumps(body), encoding="utf-8")
+    file = {"file": "body.json", "stdin": "-"}[how]
+    payload = parsed("estimate", *arguments, "--request", file, stdin=json.dumps(body))
+    with Engine.open(":memory:") as engine:
+        expected = engine.count(payload["model"], body)
+    assert (expected.tokens, expected.high) == (payload["input_tokens"], payload["input_tokens_high"])
+    assert most == payload["output_tokens_max"]
+
+
+def test_estimate_expects_what_the_ledger_s_own_calls_gave_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Engine.open(tmp_path / "usage.db") as engine:
+        usage = Usage(input_tokens=10, output_tokens=321)
+        engine.record_many({"model": "gpt-4o", "usage": usage, "operation": "review"} for _ in range(30))
+    own, asked = ("--ledger", str(tmp_path / "usage.db")), ("estimate", "-m", "gpt-4o", "Explain this")
+    assert parsed(*asked)["output_method"] == "table"
+    for found in (parsed(*asked, *own), parsed(*asked, "--label", "review", "--operation", "summarization", *own)):
+        assert (found["output_tokens"], found["output_method"]) == (321, "ledger")
+    assert parsed(*asked, "--operation", "summarization", *own)["output_method"] == "table"
+    monkeypatch.setenv("TOKENCALC_LEDGER", str(tmp_path / "usage.db"))
+    assert parsed(*asked)["output_method"] == "ledger"
+
+
+def test_estimate_goes_on_without_a_ledger_that_nobody_named_and_nobody_can_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.db").write_bytes(b"not a ledger, and longer than a database's first sixteen bytes")
+    monkeypatch.setenv("TOKENCALC_LEDGER", str(tmp_path / "bad.db"))
+    result = run("estimate", "-m", "gpt-4o", "Explain this", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["output_method"]) == (0, "table")
+    assert "The ledger is left out, for it cannot be opened: " in result.stderr
+
+
 PRICED = """\
 gpt-4o (openai), 2026-11-20
 

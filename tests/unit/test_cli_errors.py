@@ -25,7 +25,8 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 CASES = [
     (2, "No such command 'reprot'; see: tokencalc --help", ("reprot",)),
-    (2, r"Missing option '--model' / '-m'; see: tokencalc estimate --help", ("estimate", "x")),
+    (2, r"Missing option '--since'; see: tokencalc reprice --help", ("reprice",)),
+    (2, "model: give --model; nothing else names one", ("estimate", "x")),
     (2, "expected an integer from 0 .* found -5", (*PRICE, "--input-tokens", "-5")),
     (2, "'1.5' is not a valid integer", (*PRICE, "--input-tokens", "1.5")),
     (2, "found 9{23}", (*PRICE, "--input-tokens", "9" * 23)),
@@ -44,6 +45,12 @@ CASES = [
     (2, "text: expected some text to count", ("estimate", "-m", "gpt-4o", "")),
     (2, "nowhere.txt: No such file", ("estimate", "-m", "gpt-4o", "--file", "nowhere.txt")),
     (2, "TEXT or --file, not both", ("estimate", "-m", "gpt-4o", "x", "--file", "y")),
+    (2, "give either --request, TEXT or --file", ("estimate", "-m", "gpt-4o", "x", "--request", "list.json")),
+    (2, r"list.json: expected a request's body as .* found \[1\]", ("estimate", "--request", "list.json")),
+    (2, "bad.db: expected JSON: ", ("estimate", "--request", "bad.db")),
+    (2, "max_output_tokens: expected an integer .* found nan", ("estimate", "--request", "limit.json")),
+    (2, "ledger: there is none at", ("estimate", "-m", "gpt-4o", "x", "--ledger", "nowhere.db")),
+    (1, "the file is not an SQLite database", ("estimate", "-m", "gpt-4o", "x", "--ledger", "bad.db")),
     (2, "ledger: there is none at", ("report",)),
     (2, r"there is none at a\\x1b\[31m\.db", ("report", "--ledger", "a\x1b[31m.db")),
     (2, r"found 'modle'; did you mean model\?", ("report", "--by", "modle", "--ledger", "usage.db")),
@@ -77,6 +84,8 @@ def ledgers(tmp_path: Path) -> Path:
     Engine.open(tmp_path / "usage.db").close()
     (tmp_path / "bad.db").write_bytes(b"not a ledger")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
+    (tmp_path / "limit.json").write_text('{"model": "gpt-4o", "messages": ["a"], "max_tokens": NaN}', encoding="utf-8")
     (tmp_path / "misspelt.toml").write_text("[[models]]\nx = 1\n", encoding="utf-8")
     return tmp_path
 

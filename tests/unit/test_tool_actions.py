@@ -80,6 +80,47 @@ def test_an_estimate_splits_its_cost_and_says_how_it_counted(tool: TokenCalculat
     assert all(isinstance(payload[name], Decimal) for name in payload if name.endswith("_usd"))
 
 
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "described"),
+    [
+        ("gpt-4o", {"tools": [TOOL]}),
+        ("gpt-4o", {"tools": [TOOL], "tool_choice": "required"}),
+        ("gpt-4o", {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "look"}}}),
+        ("gpt-4o", {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}}),
+        ("gpt-4o", {"images": [[1024, 1024]]}),
+        ("gpt-4o", {"tools": [TOOL], "interface": "responses"}),
+        ("claude-sonnet-4-5", {"thinking": True}),
+    ],
+)
+def test_an_estimate_counts_what_the_call_describes(
+    tool: TokenCalculatorTool, engine: Engine, model: str, described: dict[str, Any]
+) -> None:
+    said = [{"role": "user", "content": "Explain this"}]
+    payload = good(tool, "estimate_cost", model=model, messages=said, **described)
+    counted = engine.count(model, messages=said, **described)
+    assert (counted.tokens, counted.low, counted.high) == (
+        payload["input_tokens"], payload["input_tokens_low"], payload["input_tokens_high"],
+    )  # fmt: skip
+    assert payload["input_tokens"] > engine.count(model, messages=said).tokens
+
+
+def test_an_estimate_takes_a_count_and_the_number_of_answers(tool: TokenCalculatorTool) -> None:
+    payload = good(tool, "estimate_cost", model="gpt-4o", input_tokens=1000, choices=3, max_output_tokens=100)
+    assert (payload["input_tokens"], payload["method"], payload["output_tokens_max"]) == (1000, "given", 300)
+
+
+def test_an_estimate_expects_what_the_agents_own_calls_gave_back(tool: TokenCalculatorTool) -> None:
+    for _ in range(30):
+        good(tool, "track_usage", **CALL)
+    wanted = {"model": "gpt-4o", "text": "hello", "operation_type": "code_generation"}
+    by_label, by_type = (good(tool, "estimate_cost", **wanted, **also) for also in ({"operation": "code_analysis"}, {}))
+    assert (by_label["output_tokens"], by_label["output_method"]) == (75, "ledger")
+    assert (by_type["output_tokens"], by_type["output_method"]) == (300, "table")
+
+
 def test_optimize_prompt_answers_the_shorter_text_with_what_each_change_saves(tool: TokenCalculatorTool) -> None:
     payload = good(
         tool, "optimize_prompt", model="gpt-4o", text="Please   explain this in order to help.", max_output_tokens=100

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.cli.exits import OK
-from tokencalc.cli.options import examples, json_option, pairs_as_dict, price_options, pricing_engine, without_nones
+from tokencalc.cli.options import (
+    estimating_engine,
+    examples,
+    json_option,
+    ledger_option,
+    pairs_as_dict,
+    price_options,
+    without_nones,
+)
 from tokencalc.cli.output import dollars, number, put, put_json, table
 from tokencalc.cli.reading import read_text
+from tokencalc.cli.request import read_request
+from tokencalc.errors import CallInvalid
 from tokencalc.tool_answers import estimate_answer
 
 if TYPE_CHECKING:
@@ -21,45 +31,63 @@ if TYPE_CHECKING:
     epilog=examples(
         'tokencalc estimate --model gpt-4o "Explain this function"',
         "tokencalc estimate --model claude-sonnet-4-5 --file prompt.txt --json",
+        "tokencalc estimate --request body.json",
     )
 )
 @click.argument("text", required=False)
-@click.option("--model", "-m", required=True, metavar="MODEL", help="The model that would be called.")
+@click.option("--model", "-m", metavar="MODEL", help="The model; may be left out where --request names it.")
 @click.option("--file", "file", metavar="FILE", help="Read the text from a file; - is stdin.")
+@click.option("--request", metavar="FILE", help="A request's whole JSON body, with tools and all; - is stdin.")
 @click.option("--operation", metavar="TYPE", help="What the call does, as code_generation: decides the likely output.")
+@click.option("--label", metavar="NAME", help="The operation that such calls are booked under, where it is another.")
 @click.option("--max-output-tokens", type=int, metavar="N", help="The limit that the request would carry.")
 @price_options
+@ledger_option
 @json_option
 def estimate(  # noqa: PLR0913  # one argument for each option
     *,
     text: str | None,
-    model: str,
+    model: str | None,
     file: str | None,
+    request: str | None,
     operation: str | None,
+    label: str | None,
     max_output_tokens: int | None,
     provider: str | None,
     at: datetime | None,
     context: tuple[tuple[str, str], ...],
     prices: tuple[Path, ...],
+    ledger: str | None,
     as_json: bool,
 ) -> int:
-    """Count the tokens of TEXT (or --file, or stdin) and price the call."""
-    arguments = without_nones(
+    """Count the tokens of TEXT (or --file, --request, stdin) and price the call."""
+    given = without_nones(
         model=model,
-        text=read_text(text, file),
         operation_type=operation,
+        operation=label,
         max_output_tokens=max_output_tokens,
         provider=provider,
         context=pairs_as_dict(context, name="context") or None,
         at=at,
     )
-    with pricing_engine(prices) as engine:
+    arguments = {**_said(text, file, request), **given}
+    if "model" not in arguments:
+        raise CallInvalid("model: give --model; nothing else names one", path="model", found=None)
+    with estimating_engine(ledger, prices) as engine:
         answer = estimate_answer(engine, arguments)
     if as_json:
         put_json(answer)
     else:
         _show(answer)
     return OK
+
+
+def _said(text: str | None, file: str | None, request: str | None) -> dict[str, Any]:
+    if request is None:
+        return {"text": read_text(text, file)}
+    if text is not None or file is not None:
+        raise CallInvalid("request: give either --request, TEXT or --file", path="request", found=request)
+    return without_nones(**read_request(request))
 
 
 def _show(answer: dict[str, Any]) -> None:

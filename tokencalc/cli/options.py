@@ -11,7 +11,7 @@ from tokencalc.cli.output import say
 from tokencalc.clock import instant_from
 from tokencalc.config import default_ledger_path, load_settings
 from tokencalc.engine import Engine
-from tokencalc.errors import CallInvalid, InvalidInput, PriceTableInvalid
+from tokencalc.errors import CallInvalid, InvalidInput, LedgerError, PriceTableInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,12 +121,31 @@ def pricing_engine(prices: tuple[Path, ...] = ()) -> Engine:
     return Engine.open(":memory:", settings=load_settings(), prices=prices)
 
 
+def estimating_engine(ledger: str | None, prices: tuple[Path, ...] = ()) -> Engine:
+    """Open an engine that prices and counts, over the ledger that other commands would use, if it is there.
+
+    A ledger that was named must be there; one that was not is left out where it cannot be opened, and that is said.
+    """
+    path = ledger_path(ledger)
+    if ledger is None and (path == ":memory:" or not Path(path).expanduser().exists()):
+        return pricing_engine(prices)
+    try:
+        return open_ledger(ledger, prices=prices)
+    except LedgerError as error:
+        if ledger is not None:
+            raise
+        say(f"The ledger is left out, for it cannot be opened: {error.message}")
+        return pricing_engine(prices)
+
+
 def ledger_path(ledger: str | None) -> str:
     """Return which ledger a command means."""
     return ledger or load_settings().ledger or str(default_ledger_path())
 
 
-def open_ledger(ledger: str | None, *, create: bool = False, needs_prices: bool = True) -> Engine:
+def open_ledger(
+    ledger: str | None, *, create: bool = False, needs_prices: bool = True, prices: tuple[Path, ...] = ()
+) -> Engine:
     """Open the ledger of a command; only commands that write may create it.
 
     One that ``needs_prices`` only to say more opens without own tables where one is broken, and says so.
@@ -141,7 +160,7 @@ def open_ledger(ledger: str | None, *, create: bool = False, needs_prices: bool 
         )
     settings = load_settings()
     try:
-        return Engine.open(ledger, settings=settings)
+        return Engine.open(ledger, settings=settings, prices=prices)
     except PriceTableInvalid as error:
         if needs_prices:
             raise
