@@ -219,7 +219,8 @@ def _cheaper(catalog: Catalog, call: Call, ours: ModelFacts, text: str, output: 
         return
     since = _priced_since(catalog, ours)
     found: dict[Basis, list[CheaperModel]] = {"same_line": [], "price_band": []}
-    for facts in catalog.models():
+    # A model that two tables of a provider list is one model.
+    for facts in {(facts.provider, facts.model): facts for facts in catalog.models()}.values():
         basis = _basis(ours, facts)
         if basis is None:
             continue
@@ -296,6 +297,10 @@ def _basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
     if other.model.startswith("ft:"):
         return None
     if line_of(ours.model) == line_of(other.model):
+        # An old generation may get a price late, as a dated name does; it is no equal for that.
+        before, after = generation_of(ours.model), generation_of(other.model)
+        if before is not None and after is not None and after < before:
+            return None
         return "same_line"
     # The same provider tells its classes apart by other names; a price says nothing against that.
     return "price_band" if ours.provider != other.provider else None
@@ -312,5 +317,19 @@ def line_of(model: str) -> frozenset[str]:
     return frozenset(match.group() for match in named if match and match.group()) - _RELEASES
 
 
+def generation_of(model: str) -> tuple[int, int] | None:
+    """Return the version in a model's name as two numbers, or None where it has only a date, or nothing.
+
+    >>> generation_of("gpt-3.5-turbo-0301"), generation_of("gpt-4o"), generation_of("claude-opus-4-1-20250805")
+    ((3, 5), (4, 0), (4, 1))
+    """
+    found = _GENERATION.search(model.lower())
+    return None if found is None else (int(found["first"]), int(found["second"] or 0))
+
+
+_GENERATION = re.compile(
+    # Neither 70b nor 32k, which are sizes, nor 0301, 2512 and 08-2024, which are dates.
+    r"(?<![0-9.])(?P<first>0|[1-9]\d?)(?![0-9]|-20\d\d$)(?:o|n)?(?![a-z0-9])(?:[.-](?P<second>\d)(?![a-z0-9]))?"
+)
 _RELEASES = frozenset({"latest", "preview", "exp", "experimental", "beta", "v"})
 """Words that name a release and no line."""

@@ -12,7 +12,7 @@ from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, PriceUnknown, TextInvalid
-from tokencalc.prompts import CHEAPER_MAX, PRICE_BAND, PromptAdvice, line_of
+from tokencalc.prompts import CHEAPER_MAX, PRICE_BAND, PromptAdvice, generation_of, line_of
 from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
@@ -117,9 +117,21 @@ def test_every_cheaper_model_is_cheaper_by_its_own_price_for_the_same_call(model
         ([], [("big-2", "9", "2027-01-01", 8192)]),
         ([], [("big-2", "9", "2026-01-01", 500)]),
         ([], [("small-2", "9", "2026-01-01", 8192)]),
+        ([], [("big-0.5", "9", "2026-01-01", 8192)]),
+        (["big-0613", "big-1-0613"], [(f"big-{one}0613", "9", "2026-01-01", 8192) for one in ("1-", "")]),
         (["big-4", "big-3", "big-2"], [(f"big-{n}", f"{9 - n}", "2026-01-01", 8192) for n in (2, 3, 4)]),
     ],
-    ids=["cheaper", "as_dear", "older", "not_yet", "too_small_a_window", "another_line", "most_saved_first"],
+    ids=[
+        "cheaper",
+        "as_dear",
+        "older",
+        "not_yet",
+        "too_small_a_window",
+        "another_line",
+        "an_older_generation_with_a_late_price",
+        "only_a_date",
+        "most_saved_first",
+    ],
 )
 def test_a_cheaper_model_is_newer_of_the_same_line_with_room_for_the_call(
     expected: list[str], others: list[tuple[str, str, str, int]], tmp_path: Path
@@ -165,6 +177,41 @@ def test_context_decides_the_rates_on_both_sides(engine: Engine) -> None:
 )
 def test_a_line_is_the_name_without_its_version(expected: set[str], model: str) -> None:
     assert expected == line_of(model)
+
+
+@pytest.mark.parametrize(
+    ("expected", "model"),
+    [
+        ((3, 5), "gpt-3.5-0301"),
+        ((3, 5), "gpt-3.5-turbo-16k"),
+        ((4, 0), "gpt-4-32k"),
+        ((4, 0), "gpt-4o-2024-08-06"),
+        ((5, 0), "gpt-5-2025-08-07"),
+        ((4, 5), "gpt-4.5-preview"),
+        ((3, 0), "claude-3-opus-20240229"),
+        ((4, 0), "claude-opus-4-0"),
+        ((2, 0), "llama2-70b-4096"),
+        ((3, 3), "llama-3.3-70b-versatile"),
+        ((2, 5), "gemini-2.5-computer-use-preview-10-2025"),
+        ((1, 0), "o1-preview"),
+        (None, "mistral-large-2512"),
+        (None, "command-r-08-2024"),
+        (None, "openai/gpt-oss-120b"),
+        (None, "gemini-exp-1206"),
+    ],
+)
+def test_a_generation_is_the_version_in_the_name(expected: tuple[int, int] | None, model: str) -> None:
+    assert expected == generation_of(model)
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4-32k", "gpt-4-turbo", "claude-3-opus", "gemini-2.5-pro", "o1"])
+def test_no_older_generation_of_a_line_is_offered_and_no_model_twice(engine: Engine, model: str) -> None:
+    advice = engine.optimize_prompt(WORDY, model=model, max_output_tokens=100)
+    own = generation_of(advice.model)
+    assert own is not None
+    assert all((generation_of(name) or own) >= own for _, name in _same_line(advice))
+    named = [(other.provider, other.model) for other in advice.cheaper]
+    assert len(named) == len(set(named))
 
 
 @pytest.mark.parametrize(
