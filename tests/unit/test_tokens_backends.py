@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tokencalc.counting import count
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.tokens import exact, vocabularies
 from tokencalc.tokens.backends import bundled, families, fast
@@ -224,6 +225,24 @@ def test_a_model_that_nobody_has_compared_is_estimated_with_a_range(family: str 
     counted = count_text("How sure is this count?", tokenizer=family, encoding=encoding, verified=False)
     assert counted.method == "estimated"
     assert counted.low < counted.tokens < counted.high
+
+
+@needs_splintr
+@pytest.mark.extras
+@pytest.mark.parametrize(
+    ("method", "model"),
+    [
+        ("exact", "mistral-large-2512"),
+        ("exact", "mistral-small-2506"),
+        ("exact", "moonshotai/kimi-k2-instruct"),
+        ("exact", "qwen/qwen3-32b"),
+        ("estimated", "mistral-medium-3-1"),
+        ("estimated", "mistral-medium-latest"),
+        ("estimated", "magistral-medium"),
+    ],
+)
+def test_only_a_published_vocabulary_or_agreeing_bills_make_a_count_exact(method: str, model: str) -> None:
+    assert method == count(model, "How sure is this count?").method
 
 
 @needs_splintr
