@@ -1,39 +1,32 @@
-"""Counting beside plain tiktoken in the same run: fresh texts, repeats, cold start; and the error, where data is.
+"""Counting beside plain tiktoken in the same run: fresh texts, repeats, cold start.
 
 Fresh texts, cut out of this project's own pages and files, are counted through ``count_text`` (hash of the whole text
 and the look-up included) and by ``len(Encoding.encode_ordinary(text))`` on the same texts, in turns; first as the
 base install counts, then with the ``[fast]`` extra where it is installed. A repeated count is of a copy, so that its
 hash is taken again. The cold start is a new process up to its first count, against a process that reads our pack and
-constructs the Encoding and does nothing else. The error is measured on recorded requests where the folder
-``../shared`` is beside the project, on the part that no constant was fitted on.
+constructs the Encoding and does nothing else. How far counts are from bills is measured by bench_token_error.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
-import json
 import random
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokencalc.tokens.backends import fast
 from tokencalc.tokens.cache import text_key
-from tokencalc.tokens.count import count_messages, count_text
+from tokencalc.tokens.count import count_text
 from tokencalc.tokens.vocabularies import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-CALIBRATION = Path(__file__).resolve().parents[2] / "shared" / "tokens" / "calibration.jsonl.gz"
-TEST_PART_FROM = 0x60
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -128,55 +121,6 @@ def cold_start(rounds: int) -> None:
     )
 
 
-def tokenizer_of(family: str, model: str) -> tuple[str | None, str | None]:
-    """Return the tokenizer family and the encoding of a recorded request."""
-    if family.startswith("openai"):
-        return "openai", "cl100k_base" if model.startswith(("gpt-4-", "gpt-3.5")) else "o200k_base"
-    if family == "anthropic":
-        newer = any(name in model for name in ("-4-7", "-4-8", "opus-5", "sonnet-5", "haiku-5"))
-        return ("claude_4_7" if newer else "claude"), None
-    if family == "groq":
-        found = next((name for part, name in GROQ.items() if part in model), None)
-        return found, None
-    return family, None
-
-
-GROQ = {"gpt-oss": "gpt_oss", "llama": "llama", "qwen": "qwen"}
-
-
-def is_plain(request: dict[str, Any]) -> bool:
-    """Say whether a request is text alone: no tools, schema, calls, images or thinking."""
-    beside = request["tools"] or request["rf"] or request["flags"] or request["think"]
-    return not beside and not any(one.get("tool_calls") or one["role"] == "tool" for one in request["M"])
-
-
-def error() -> None:
-    """Print the error of the input count for each family, on plain text and on everything."""
-    if not CALIBRATION.exists():
-        print("  no recorded requests beside the project: skipped")
-        return
-    found: dict[tuple[str, str], list[tuple[float, bool, float]]] = defaultdict(list)
-    with gzip.open(CALIBRATION, "rt", encoding="utf-8") as lines:
-        requests = [json.loads(line) for line in lines]
-    for request in requests:
-        name = f"{request['repo']}|{request['path']}"
-        if not request["M"] or not request["inp"] or hashlib.sha256(name.encode()).digest()[0] < TEST_PART_FROM:
-            continue
-        tokenizer, named = tokenizer_of(request["fam"], request["model"])
-        count = count_messages(request["M"], tokenizer=tokenizer, encoding=named, model=request["model"])
-        true = request["inp"]
-        row = (abs(count.tokens - true) / true, count.low <= true <= count.high, (count.high - count.low) / true)
-        for part in ("plain text", "everything") if is_plain(request) else ("everything",):
-            found[(request["fam"], part)].append(row)
-    for (family, part), rows in sorted(found.items(), reverse=True):
-        errors = [row[0] for row in rows]
-        within, held = (sum(values) / len(rows) for values in ([one <= 0.05 for one in errors], [r[1] for r in rows]))  # noqa: PLR2004  # the 5 % that the goals name
-        print(
-            f"  {family:<17}{part:<11} {len(rows):>4} requests: median error {median(errors):6.1%}, within 5 % "
-            f"{within:6.1%}, in range {held:6.1%}, width {median(row[2] for row in rows):6.1%}"
-        )
-
-
 def main() -> None:
     """Print every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -189,8 +133,6 @@ def main() -> None:
         print(f"tokens: medians of {rounds} interleaved rounds, with [fast]")
         fresh_and_repeated(rounds, "goal 15x from 10 KB on")
     cold_start(rounds)
-    print("tokens: error of the input count; tools and schemas are not counted yet and weigh on 'everything'")
-    error()
 
 
 if __name__ == "__main__":
