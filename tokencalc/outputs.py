@@ -8,7 +8,6 @@ make an input long and no answer longer.
 
 from __future__ import annotations
 
-from statistics import median_low, quantiles
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.ledger.outputs import newest_outputs
@@ -63,7 +62,9 @@ class OutputHistory:
 
 
 def _learned(outputs: tuple[int, ...]) -> LearnedOutput | None:
-    if len(outputs) < LEARNED_FROM_CALLS:
+    calls, ranked = len(outputs), sorted(outputs)
+    if calls < LEARNED_FROM_CALLS:
         return None
-    lower, _, upper = quantiles(outputs, n=4, method="inclusive")
-    return LearnedOutput(tokens=median_low(outputs), lower=int(lower), upper=int(upper), calls=len(outputs))
+    # Counts that were seen, the lower of two in the middle; the module statistics costs 10 ms to import.
+    lower, tokens, upper = (ranked[(calls - 1) * quarter // 4] for quarter in (1, 2, 3))
+    return LearnedOutput(tokens=tokens, lower=lower, upper=upper, calls=calls)

@@ -86,7 +86,7 @@ def test_the_note_says_how_many_calls_and_how_they_spread(engine: Engine) -> Non
     notes = engine.estimate(model="gpt-4o", input_tokens=1, operation_type="simple_chat").notes
     assert (
         "the expected output is the median of the ledger's newest 40 calls of gpt-4o for simple_chat; half of them "
-        "gave 175 to 375 tokens"
+        "gave 100 to 200 tokens"
     ) in notes
 
 
