@@ -17,6 +17,7 @@ from tokencalc.engine import Engine
 from tokencalc.errors import LedgerError
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
+from tokencalc.spooling import LEDGER_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
+    from tokencalc.verbs import Booking
 
 Result = TypeVar("Result")
 
@@ -127,12 +129,20 @@ class AsyncEngine:
 
     async def settle(self, hold: Hold | str, *, usage: object = None, **arguments: Unpack[SettleArguments]) -> Entry:
         """Book the actual charge of a held call; see `Engine.settle`."""
-        found = hold if isinstance(hold, Hold) else await self._run(self.engine.verbs.find_hold(hold))
-        return await self._run(self.engine.verbs.settle(found, {"usage": usage, **arguments}))
+        given = {"usage": usage, **arguments}
+        if isinstance(hold, Hold):
+            return await self._book(self.engine.verbs.settle(hold, given))
+        try:
+            found = await self._run(self.engine.verbs.find_hold(hold))
+        except LEDGER_FAILURES as failure:
+            keep = partial(self.engine.spooling.keep_settlement, self.engine.verbs, hold, given, failure)
+            await asyncio.shield(asyncio.to_thread(keep))
+            raise
+        return await self._book(self.engine.verbs.settle(found, given))
 
     async def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
         """Book a call that had no hold; see `Engine.record`."""
-        return await self._run(self.engine.verbs.record(arguments))
+        return await self._book(self.engine.verbs.record(arguments))
 
     async def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry | IdempotencyConflict]:
         """Book many calls in few transactions; see `Engine.record_many`."""
@@ -191,6 +201,14 @@ class AsyncEngine:
         return await asyncio.to_thread(partial(self.engine.verify, expect=expect))
 
     # the queue
+
+    async def _book(self, booking: Booking) -> Entry:
+        try:
+            return await self._run(booking.step)
+        except LEDGER_FAILURES as failure:
+            # Shielded: a task that is cancelled now would else lose what it spent.
+            await asyncio.shield(asyncio.to_thread(self.engine.spooling.keep, [booking], failure))
+            raise
 
     async def _run(self, step: Step[Result], on_lost: Callable[[Result], None] | None = None) -> Result:
         """Queue a step and await its outcome; ``on_lost`` gets a result whose awaiter was cancelled."""

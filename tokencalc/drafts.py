@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tokencalc.pricing.catalog import Catalog
 
 _LONGEST_LIFETIME_S = 366 * 24 * 3600
+_NOTHING_USED = "expected usage, input_tokens and output_tokens, or cost_usd: nothing says what was used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,12 @@ class Drafts:
         """Read and price what is to be booked; a missing price is no error here, because the money is gone."""
         about = _attribution(arguments, inherit=held is None)
         at = self.instant(arguments.get("at"))
-        usage = _usage(arguments)
+        usage = usage_from(arguments)
         model, provider = arguments.get("model"), arguments.get("provider")
         caller_cost, source = arguments.get("cost_usd"), arguments.get("source")
         caller_pico = None if caller_cost is None else amount_pico_from(caller_cost, "cost_usd")
         if usage is None and caller_pico is None:
-            raise CallInvalid(
-                "expected usage, input_tokens and output_tokens, or cost_usd: nothing says what was used",
-                path="usage",
-                found=None,
-            )
+            raise CallInvalid(_NOTHING_USED, path="usage", found=None)
         calls = () if usage is None else usage.calls
         name = model if model is not None else next((call.model for call in calls if call.model), None)
         if name is None:
@@ -76,7 +73,7 @@ class Drafts:
             served = next((call.model for call in calls if call.model), name)
             # Where another provider served, a fallback, its model's name decides.
             provider = held.provider if self._sells(held.provider, served) else None
-        context = _context(arguments)
+        context = context_from(arguments)
         priced = self._priced(usage, name, provider, at, context)
         draft = EntryDraft(
             kind="charge",
@@ -107,13 +104,28 @@ class Drafts:
             "api_key_id": hold.api_key_id,
             "operation": hold.operation,
         }
-        given["context"] = {**hold.context, **_context(given)}
+        given["context"] = {**hold.context, **context_from(given)}
         draft = self.charge({**about, **given}, held=hold)
         return replace(
             draft,
             requested_model=hold.model if hold.model != draft.dimension.model else None,
             requested_provider=hold.provider if (hold.provider or "") != draft.dimension.provider else None,
         )
+
+    def late_settlement(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Read what ends a hold that cannot be looked at now: what was used is read, the price has to wait."""
+        usage, cost = usage_from(arguments), arguments.get("cost_usd")
+        if usage is None and cost is None:
+            raise CallInvalid(_NOTHING_USED, path="usage", found=None)
+        given: dict[str, Any] = {"usage": usage, "context": context_from(arguments) or None}
+        if cost is not None:
+            given["cost_usd"] = usd_from_pico(amount_pico_from(cost, "cost_usd"))
+        about = Attribution(operation=arguments.get("operation"), tags=arguments.get("tags") or {})
+        given |= {"operation": about.operation, "tags": dict(about.tags) or None}
+        for name in ("model", "provider"):
+            if arguments.get(name) is not None:
+                given[name] = label_from(arguments[name], name=name)
+        return {name: value for name, value in given.items() if value is not None}
 
     def _priced(
         self,
@@ -141,7 +153,7 @@ class Drafts:
             label_from(key, name="idempotency_key")
         lifetime_s = arguments.get("lifetime_s")
         amount = arguments.get("amount_usd")
-        context = _context(arguments)
+        context = context_from(arguments)
         if amount is None:
             # By the table: what a hold expects is a fact of its request, and no reserve waits for a read of the ledger.
             found = estimate(self.catalog, request_from(arguments), self.clock.now())
@@ -255,7 +267,8 @@ def usage_reader() -> Callable[[Any, str | None], Usage]:
     return read_usage
 
 
-def _usage(arguments: Mapping[str, Any]) -> Usage | None:
+def usage_from(arguments: Mapping[str, Any]) -> Usage | None:
+    """Return the usage that a caller gave as a payload, an object, a `Usage` or counts; None where there is none."""
     usage = arguments.get("usage")
     counts = {name: arguments[name] for name in _COUNTS if arguments.get(name) is not None}
     if usage is not None and counts:
@@ -269,7 +282,8 @@ def _usage(arguments: Mapping[str, Any]) -> Usage | None:
     return usage_reader()(usage, arguments.get("provider"))
 
 
-def _context(arguments: Mapping[str, Any]) -> dict[str, str]:
+def context_from(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the caller says that decides a price and no response says; CallInvalid for what no price knows."""
     context = arguments.get("context")
     if context is None:
         return {}

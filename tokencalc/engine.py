@@ -37,6 +37,7 @@ from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.pricing.own import catalog_with
 from tokencalc.reader import BookReader
+from tokencalc.spooling import LEDGER_FAILURES
 from tokencalc.usage import Usage
 from tokencalc.verbs import Verbs
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.sqlite import Durability
     from tokencalc.prompts import PromptAdvice
     from tokencalc.tokens.result import TokenCount
+    from tokencalc.verbs import Booking
 
 
 class Engine(BookReader):
@@ -105,6 +107,7 @@ class Engine(BookReader):
         try:
             for budget in budgets:
                 engine.set_budget(budget)
+            engine.read_spool()
         except TokencalcError:
             engine.close()
             raise
@@ -216,8 +219,15 @@ class Engine(BookReader):
         (new ones are added; where the hold has the name, the hold's stays, with a note).
         The same again returns the first entry, replayed; another raises HoldNotOpen.
         """
-        found = hold if isinstance(hold, Hold) else self._run(self.verbs.find_hold(hold))
-        return self._run(self.verbs.settle(found, {"usage": usage, **arguments}))
+        given = {"usage": usage, **arguments}
+        if isinstance(hold, Hold):
+            return self._book(self.verbs.settle(hold, given))
+        try:
+            found = self._run(self.verbs.find_hold(hold))
+        except LEDGER_FAILURES as failure:
+            self.spooling.keep_settlement(self.verbs, hold, given, failure)
+            raise
+        return self._book(self.verbs.settle(found, given))
 
     def record(self, **arguments: Unpack[RecordArguments]) -> Entry:
         """Book a call that had no hold; never refused by a budget.
@@ -229,7 +239,7 @@ class Engine(BookReader):
         ``idempotency_key``, ``context``, ``notional``, ``source``, ``budget``. An unknown
         price books the caller's cost, or nothing, and is counted as unpriced.
         """
-        return self._run(self.verbs.record(arguments))
+        return self._book(self.verbs.record(arguments))
 
     def record_many(self, calls: Iterable[Mapping[str, Any]]) -> list[Entry | IdempotencyConflict]:
         """Book many calls in few transactions; each mapping holds the arguments of `record`.
@@ -240,11 +250,19 @@ class Engine(BookReader):
         """
         if not isinstance(calls, Iterable):
             raise CallInvalid(f"calls: expected mappings, found {calls!r:.60}", path="calls", found=calls)
-        steps = [self.verbs.record(call) for call in calls]
+        bookings = [self.verbs.record(call) for call in calls]
+        outcomes = self.store.writer.run_many([booking.step for booking in bookings])
+        self.spooling.keep_failed(bookings, outcomes)
         return [
-            outcome.error if isinstance(outcome.error, IdempotencyConflict) else outcome.get()
-            for outcome in self.store.writer.run_many(steps)
+            outcome.error if isinstance(outcome.error, IdempotencyConflict) else outcome.get() for outcome in outcomes
         ]
+
+    def _book(self, booking: Booking) -> Entry:
+        try:
+            return self._run(booking.step)
+        except LEDGER_FAILURES as failure:
+            self.spooling.keep([booking], failure)
+            raise
 
     # budgets
 

@@ -23,6 +23,8 @@
     |   `-- ClockBehind                     the clock is behind the ledger's last instant
     |-- LedgerError                         the book itself
     |   |-- LedgerUnavailable               cannot be opened, locked, read-only, disk full
+    |   |   |-- UsageSpooled                the ledger failed after a call; its usage waits in a file
+    |   |   `-- UsageLost                   the same, and that file cannot be written either
     |   |-- LedgerCorrupt                   damaged, or not a ledger
     |   |-- LedgerVersionUnsupported        written by a newer tokencalc
     |   |-- LedgerClosed                    used after close
@@ -213,6 +215,33 @@ class LedgerUnavailable(LedgerError):
 
     code = "ledger_unavailable"
     ledger: str
+
+
+class UsageSpooled(LedgerUnavailable):
+    """The ledger failed after a call: nothing was booked yet, nothing is lost.
+
+    The usage waits in the file ``path`` and is booked once, by itself, when the ledger works again. ``key`` is the
+    idempotency key under which it will be: the caller's own, or one that was made; ``keys`` has those of all calls
+    where many were recorded. The ledger's own error is the cause.
+    """
+
+    code = "usage_spooled"
+    path: str
+    key: str
+    keys: tuple[str, ...]
+
+
+class UsageLost(LedgerUnavailable):
+    """The ledger failed after a call and its spool at ``path`` cannot be written: keep ``usage`` yourself.
+
+    ``usage`` holds the arguments' usage of each call (None where only its cost was given), ``lines`` the texts
+    that were to be appended to the file at ``path``; record the calls again when the ledger works.
+    """
+
+    code = "usage_lost"
+    path: str
+    usage: tuple[object, ...]
+    lines: tuple[str, ...]
 
 
 class LedgerCorrupt(LedgerError):

@@ -6,6 +6,7 @@ is in a room of its own; here its arguments are read and the ledger is lent.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ from tokencalc.errors import LedgerError
 from tokencalc.ledger import query
 from tokencalc.ledger.store import Step
 from tokencalc.outputs import OutputHistory
+from tokencalc.spooling import Spooling
 from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tokencalc.explaining import Explanation
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.spool import ReadBack
     from tokencalc.ledger.sqlite import SqliteStore
     from tokencalc.pricing.catalog import Catalog
     from tokencalc.repricing import Repricing
@@ -50,6 +53,7 @@ class BookReader:
         self.settings = settings
         self.clock = clock
         self.verbs = Verbs(Drafts(catalog, clock, settings, OutputHistory(store, clock)), store.chain_id)
+        self.spooling = Spooling(store, clock)
         self._swept_s = float("-inf")
 
     # budgets
@@ -165,15 +169,26 @@ class BookReader:
         return self.store.writer.run(step)
 
     def _sweep(self) -> None:
-        """Once a minute, close holds that were lost long ago."""
+        """Once a minute, close holds that were lost long ago, and book what waits in the spool."""
         if self._sweep_is_due():
             with suppress(LedgerError):  # the caller's own step comes next, and says what is wrong
                 self.store.writer.run(self.verbs.write_off_lost())
+            self.read_spool()
 
     def sweep_soon(self) -> None:
         """The same without waiting, for callers on an event loop."""
         if self._sweep_is_due():
             self.store.writer.post(self.verbs.write_off_lost(), lambda _: None)
+            if self.spooling.waits:
+                threading.Thread(target=self.read_spool, name="tokencalc-spool", daemon=True).start()
+
+    def read_spool(self) -> ReadBack:
+        """Book what waits in the spool, and return how much; done by itself at the opening and once a minute.
+
+        Books nothing where the ledger or the spool cannot be used, or another process is at it: it stays there,
+        and `tokencalc doctor` shows it.
+        """
+        return self.spooling.read_back(self.verbs)
 
     def _sweep_is_due(self) -> bool:
         now_s = self.clock.monotonic()

@@ -16,6 +16,7 @@ from tokencalc.errors import (
     IdempotencyConflict,
     LedgerError,
     TokencalcError,
+    UsageSpooled,
 )
 from tokencalc.ledger.records import DIMENSION_KEYS, Dimension
 from tokencalc.money import usd_from_pico
@@ -101,9 +102,10 @@ def _sum_usd(lines: Iterable[CostLine]) -> Decimal:
 def track_answer(opened: Callable[[], Engine], read: Mapping[str, Any], *, now: datetime) -> Payload:
     """Book what a call used, and answer with the entry, the day's spend and the budgets that it fell in.
 
-    A ledger that fails, or cannot be opened at all, gets the whole call back in the
-    error, under ``retry``, with its instant fixed, so that nothing is lost and a
-    retry books the same entry.
+    A ledger that fails after the call is no failure of the caller's: the usage waits
+    in the spool, and the answer says so. Where that fails too, and where the ledger
+    cannot be opened at all, the whole call comes back in the error, under ``retry``,
+    with its instant fixed, so that nothing is lost and a retry books the same entry.
     """
     call = _call(read)
     try:
@@ -115,6 +117,16 @@ def track_answer(opened: Callable[[], Engine], read: Mapping[str, Any], *, now: 
         entry = engine.record(**call)
     except CALLERS_MISTAKES:
         raise
+    except UsageSpooled as spooled:
+        return {
+            "entry_id": None,
+            "spooled": True,
+            "spool": spooled.path,
+            "idempotency_key": spooled.key,
+            "model": read.get("model"),
+            "at": read.get("at", now),
+            "notes": [spooled.message],
+        }
     except (LedgerError, OSError) as error:
         raise _not_booked(error, read, now) from error
     answer = _entry_values(entry)
@@ -176,6 +188,7 @@ def _not_booked(error: TokencalcError | OSError, read: Mapping[str, Any], now: d
 def _entry_values(entry: Entry) -> Payload:
     return {
         "entry_id": entry.entry_id,
+        "spooled": False,
         "replayed": entry.replayed,
         "provider": entry.provider,
         "model": entry.model,

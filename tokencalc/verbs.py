@@ -7,7 +7,7 @@ the writer only compares and adds integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokencalc.arguments import RECORD_NAMES, RESERVE_NAMES, SETTLE_NAMES, checked, hold_state_from
@@ -22,14 +22,30 @@ from tokencalc.ledger.store import Step
 from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from tokencalc.ledger.records import Entry
+    from tokencalc.ledger.records import Entry, EntryDraft
     from tokencalc.ledger.store import Transaction
 
 Result = TypeVar("Result")
 
 _LONGEST_LIFETIME_S = 366 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """A charge on its way into the book: what is to be booked, and the step that books it.
+
+    ``hold`` is the number of the hold that it settles. ``tried`` collects what the step has
+    appended, also in transactions that were not committed, or whose commit was not seen.
+    """
+
+    draft: EntryDraft
+    step: Step[Entry]
+    key: str | None
+    fingerprint: bytes
+    hold: int | None = None
+    tried: list[Entry] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +55,14 @@ class Verbs:
     drafts: Drafts
     chain_id: str
 
-    def record(self, arguments: Mapping[str, Any]) -> Step[Entry]:
+    def record(self, arguments: Mapping[str, Any]) -> Booking:
         """Book a charge without a hold; the arguments are those of `Engine.record`."""
         checked(arguments, RECORD_NAMES, "record")
         draft = self.drafts.charge(arguments)
-        return self._once("record", arguments, lambda transaction: book(transaction, draft, "record_without_hold"))
+        key = arguments.get("idempotency_key")
+        if key is not None:
+            label_from(key, name="idempotency_key")
+        return record_booking(draft, key, b"" if key is None else fingerprint("record", arguments))
 
     def reserve(self, arguments: Mapping[str, Any]) -> Step[Hold]:
         """Set a worst case aside; the arguments are those of `Engine.reserve`."""
@@ -66,12 +85,10 @@ class Verbs:
 
         return Step(run, idempotency_keys=(key,) if key else ())
 
-    def settle(self, hold: Hold, arguments: Mapping[str, Any]) -> Step[Entry]:
+    def settle(self, hold: Hold, arguments: Mapping[str, Any]) -> Booking:
         """Replace a hold by its charge; the arguments are those of `Engine.settle`."""
         checked(arguments, SETTLE_NAMES, "settle")
-        draft = self.drafts.settlement(hold, arguments)
-        number = self.hold_number(hold.hold_id)
-        return Step(lambda transaction: ending.settle(transaction, number, draft), hold_ids=(number,))
+        return settle_booking(self.drafts.settlement(hold, arguments), self.hold_number(hold.hold_id))
 
     def release(self, hold: Hold | str) -> Step[Hold]:
         """Give a hold back."""
@@ -123,24 +140,31 @@ class Verbs:
             )
         return int(digits)
 
-    def _once(self, verb: str, arguments: Mapping[str, Any], run: Callable[[Transaction], Entry]) -> Step[Entry]:
-        key = arguments.get("idempotency_key")
-        if key is None:
-            return Step(run)
-        label_from(key, name="idempotency_key")
-        mark = fingerprint(verb, arguments)
 
-        def run_once(transaction: Transaction) -> Entry:
-            seen = transaction.replay(key)
-            if seen is not None:
-                if seen.fingerprint != mark or seen.entry_sequence is None:
-                    raise _conflict(key)
-                return replace(transaction.entry(seen.entry_sequence), replayed=True)
-            entry = run(transaction)
+def record_booking(draft: EntryDraft, key: str | None, mark: bytes) -> Booking:
+    """Return what books a charge without a hold, once for each key."""
+    tried: list[Entry] = []
+
+    def run(transaction: Transaction) -> Entry:
+        seen = None if key is None else transaction.replay(key)
+        if seen is not None:
+            if seen.fingerprint != mark or seen.entry_sequence is None:
+                raise _conflict(str(key))
+            return replace(transaction.entry(seen.entry_sequence), replayed=True)
+        entry = book(transaction, draft, "record_without_hold")
+        if key is not None:
             transaction.remember(key, mark, entry_sequence=entry.sequence, hold_id=None)
-            return entry
+        tried.append(entry)
+        return entry
 
-        return Step(run_once, idempotency_keys=(key,))
+    step = Step(run, idempotency_keys=() if key is None else (key,))
+    return Booking(draft=draft, step=step, key=key, fingerprint=mark, tried=tried)
+
+
+def settle_booking(draft: EntryDraft, number: int) -> Booking:
+    """Return what replaces a hold by its charge; a hold is settled once, so this needs no key."""
+    step = Step(lambda transaction: ending.settle(transaction, number, draft), hold_ids=(number,))
+    return Booking(draft=draft, step=step, key=None, fingerprint=b"", hold=number)
 
 
 def _conflict(key: str) -> IdempotencyConflict:

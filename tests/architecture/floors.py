@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "prompts",
         "drafts",
         "verbs",
+        "spooling",
         "explaining",
         "repricing",
         "reader",
@@ -39,9 +40,12 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "prompts": frozenset({"arguments"}),
     "drafts": frozenset({"counting", "estimation", "outputs"}),
     "verbs": frozenset({"arguments", "drafts"}),
-    "reader": frozenset({"drafts", "explaining", "outputs", "repricing", "verbs"}),
-    "engine": frozenset({"arguments", "counting", "drafts", "estimation", "prompts", "reader", "verbs"}),
-    "async_engine": frozenset({"arguments", "engine", "estimation", "explaining", "prompts", "repricing"}),
+    "spooling": frozenset({"arguments", "verbs"}),
+    "reader": frozenset({"drafts", "explaining", "outputs", "repricing", "spooling", "verbs"}),
+    "engine": frozenset({"arguments", "counting", "drafts", "estimation", "prompts", "reader", "spooling", "verbs"}),
+    "async_engine": frozenset(
+        {"arguments", "engine", "estimation", "explaining", "prompts", "repricing", "spooling", "verbs"}
+    ),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),
     "tool_prices": frozenset({"reports"}),

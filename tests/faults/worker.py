@@ -181,7 +181,21 @@ def listen(first: Engine, _: int) -> None:
     book()
 
 
-MODES = {"reserve": reserve, "write": write, "fork": fork, "keep": keep, "memory": memory, "listen": listen}
+def read_spool(engine: Engine, _: int) -> None:
+    """Book what waits in the spool when told to, and say how much that was."""
+    begin()
+    say(str(engine.read_spool().booked))
+
+
+MODES = {
+    "read_spool": read_spool,
+    "reserve": reserve,
+    "write": write,
+    "fork": fork,
+    "keep": keep,
+    "memory": memory,
+    "listen": listen,
+}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))

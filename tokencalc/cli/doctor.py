@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tokencalc.budgets.checks import verify
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.logs import log_folders
 from tokencalc.cli.options import examples, json_option, ledger_option, ledger_path
@@ -17,10 +19,11 @@ from tokencalc.cli.output import counted, number, put_json, table
 from tokencalc.cli.versions import tokencalc_version
 from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
-from tokencalc.engine import Engine
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
 from tokencalc.ledger.schema import SCHEMA_VERSION
+from tokencalc.ledger.spool import Spool
+from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.pricing.catalog import STALE_AFTER_DAYS
 from tokencalc.pricing.own import catalog_with, updates_of
 from tokencalc.tokens.backends.fast import WORTH_CHARS, check
@@ -88,13 +91,14 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
         yield Check(name="ledger", state="note", text="in memory: gone when the program ends")
         return
     file = Path(path).expanduser()
+    yield from _spool(file)
     if not file.exists():
         yield Check(name="ledger", state="note", text=f"none yet; the first booking makes {file}")
         return
     try:
-        # Looking must not write: budgets that the settings declare are left out. Prices are looked at below.
-        with Engine.open(path, settings=replace(settings, budgets=()), prices=None) as engine:
-            size, found = engine.size_bytes, engine.verify()
+        # Looking must not write: no budget of the settings is set, nothing of the spool is read back.
+        with closing(SqliteStore(file, clock=SystemClock(), durability=settings.durability)) as store:
+            size, found = store.size_bytes, verify(store)
     except TokencalcError as error:
         yield Check(name="ledger", state="bad", text=error.message)
         return
@@ -105,6 +109,21 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
     else:
         more = f" (and {len(found.problems) - 1} more: tokencalc verify)" if len(found.problems) > 1 else ""
         yield Check(name="verify", state="bad", text=f"{found.problems[0]}{more}")
+
+
+def _spool(ledger: Path) -> Iterator[Check]:
+    try:
+        found = Spool(ledger.absolute()).state()
+    except OSError as error:
+        yield Check(name="spool", state="bad", text=f"cannot be read: {error}")
+        return
+    if found.waiting:
+        text = f"{counted(found.waiting, 'call')} not booked yet, in {found.path}: the next command that opens the "
+        yield Check(name="spool", state="note", text=f"{text}ledger books what waits, if the ledger works")
+    if found.refused:
+        text = f"{counted(len(found.refused), 'call')} could not be booked, kept in {found.refused_path}: "
+        advice = "book by hand what is right, then remove the file"
+        yield Check(name="spool", state="bad", text=f"{text}{found.refused[0]}; {advice}")
 
 
 def _size(size_bytes: int) -> str:

@@ -273,6 +273,14 @@ def entries_where(
     return found
 
 
+def digests_of(connection: sqlite3.Connection, sequences: Sequence[int]) -> set[tuple[int, str]]:
+    """Return (sequence, digest) of those entries that exist; at most a few thousand are asked for at once."""
+    rows = connection.execute(
+        f"SELECT sequence, digest FROM entry WHERE sequence IN ({','.join('?' * len(sequences))})", list(sequences)
+    )
+    return {(sequence, digest.hex()) for sequence, digest in rows}
+
+
 def _dimension(connection: sqlite3.Connection, dimension_id: int) -> Dimension:
     return dimension_from_row(
         connection.execute(

@@ -88,8 +88,39 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
     """Make the public record of an entry from the columns of `ENTRY_COLUMNS`."""
     sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced_calls, *rest = row
     usage, lines, detail, corrects, digest = rest
+    draft = draft_from_columns(
+        kind=kind,
+        at_us=at_us,
+        dimension=dimension,
+        amount_pico=amount_pico,
+        amount_source=amount_source,
+        caller_pico=caller_pico,
+        usage=usage,
+        lines=lines,
+        detail=detail,
+        corrects=corrects,
+        unpriced_calls=unpriced_calls,
+    )
+    return entry_from_draft(draft, sequence, digest, recorded_us=recorded_us, chain_id=chain_id)
+
+
+def draft_from_columns(  # noqa: PLR0913  # one argument for each column
+    *,
+    kind: str,
+    at_us: int,
+    dimension: Dimension,
+    amount_pico: int | None,
+    amount_source: str | None,
+    caller_pico: int | None,
+    usage: str | None,
+    lines: str | None,
+    detail: str | None,
+    corrects: int | None = None,
+    unpriced_calls: int = 0,
+) -> EntryDraft:
+    """Make the draft again of which a row was made; its texts are those of the columns."""
     said: dict[str, Any] = json.loads(detail) if detail else {}
-    draft = EntryDraft(
+    return EntryDraft(
         kind=cast("EntryKind", kind),
         at_us=at_us,
         dimension=dimension,
@@ -112,7 +143,6 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
         context=said.get("context", {}),
         fills_unpriced=unpriced_calls < 0,
     )
-    return entry_from_draft(draft, sequence, digest, recorded_us=recorded_us, chain_id=chain_id)
 
 
 def entry_from_draft(draft: EntryDraft, sequence: int, digest: bytes, *, recorded_us: int, chain_id: str) -> Entry:
