@@ -12,14 +12,21 @@ import sys
 import threading
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencalc import Engine
+from tokencalc.budgets.booking import book
 from tokencalc.config import Settings
 from tokencalc.errors import BudgetExceeded, LedgerUnavailable
+from tokencalc.ledger.records import Dimension, EntryDraft
+from tokencalc.ledger.store import Step
+from tokencalc.ledger.turns import WriteLock, _Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tokencalc.ledger.store import Transaction
 
 MODEL = "acme-1"
 
@@ -132,6 +139,56 @@ def keep(engine: Engine, entries: int) -> None:
     begin()
 
 
+def inside(engine: Engine, _: int) -> None:
+    """Stop in the middle of a transaction, with rows written and not committed, until told to go on."""
+    begin()
+
+    def wait(transaction: Transaction) -> None:
+        draft = EntryDraft(kind="charge", at_us=transaction.now_us, dimension=Dimension(model=MODEL))
+        book(transaction, draft, "overrun")
+        transaction.newest_entry_us()  # writes what was appended
+        say("inside")
+        sys.stdin.readline()
+
+    engine.store.writer.run(Step(wait))
+    say("done")
+
+
+def turns(engine: Engine, number: int) -> None:
+    """Take turns until all have had so many; say how many of others went by at most while this one stood in line.
+
+    Turns are counted in a file that only whoever has the turn writes.
+    """
+    engine.close()
+    lock = WriteLock(Path(sys.argv[2]))
+    counter = os.open(sys.argv[2] + "-turns", os.O_CREAT | os.O_RDWR)
+    most, stood_at = 0, [0]
+    join = _Files.set_crowded
+
+    def note(files: _Files, *, crowded: bool) -> None:
+        join(files, crowded=crowded)
+        if crowded:  # the moment at which a process stands in line
+            stood_at[0] = count_of(counter)
+
+    _Files.set_crowded = note  # type: ignore[method-assign, assignment]
+    begin()
+    now = 0
+    while now < number:
+        stood_at[0] = number
+        with lock:
+            now = count_of(counter)
+            most = max(most, now - stood_at[0])
+            os.pwrite(counter, (now + 1).to_bytes(8, "big"), 0)
+            os.fsync(counter)
+    lock.close()
+    say(str(most))
+
+
+def count_of(counter: int) -> int:
+    """Return how many turns there were."""
+    return int.from_bytes(os.pread(counter, 8, 0), "big")
+
+
 def memory(_: Engine, __: int) -> None:
     """Fork with a ledger in memory: the child is told that it has none, the parent goes on."""
     engine = Engine.open(":memory:", settings=Settings())
@@ -181,7 +238,16 @@ def listen(first: Engine, _: int) -> None:
     book()
 
 
-MODES = {"reserve": reserve, "write": write, "fork": fork, "keep": keep, "memory": memory, "listen": listen}
+MODES = {
+    "reserve": reserve,
+    "write": write,
+    "fork": fork,
+    "keep": keep,
+    "memory": memory,
+    "listen": listen,
+    "inside": inside,
+    "turns": turns,
+}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))
