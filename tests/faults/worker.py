@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,34 +42,17 @@ def begin() -> None:
 
 
 def reserve(engine: Engine, attempts: int) -> None:
-    """Try to hold ten cents so many times, and say how often that was admitted."""
-    begin()
-    admitted = 0
-    for _ in range(attempts):
-        try:
-            engine.reserve(model=MODEL, amount_usd="0.1", user_id="new", agent_id="a")
-        except BudgetExceeded:
-            continue
-        admitted += 1
-    say(str(admitted))
-
-
-def write(engine: Engine, _: int) -> None:
-    """Record, reserve and settle until killed; two threads share the group commits."""
-    threads = [threading.Thread(target=_write_on, args=(engine,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _write_on(engine: Engine) -> None:
-    for number in count():
-        say(engine.record(model=MODEL, cost_usd="0.01", agent_id="a").entry_id)
-        hold = engine.reserve(model=MODEL, amount_usd="0.02", agent_id="a")
-        say(hold.hold_id)
-        if number % 2:
-            say(engine.settle(hold, cost_usd="0.01").entry_id)
+    """At each word to go, try to hold ten cents so many times for the next project; say how many were admitted."""
+    say("ready")
+    for number, _ in enumerate(sys.stdin):
+        admitted = 0
+        for _ in range(attempts):
+            try:
+                engine.reserve(model=MODEL, amount_usd="0.1", user_id="new", agent_id="a", project=f"p{number}")
+            except BudgetExceeded:
+                continue
+            admitted += 1
+        say(str(admitted))
 
 
 def fork(engine: Engine, forks: int) -> None:
@@ -238,16 +220,7 @@ def listen(first: Engine, _: int) -> None:
     book()
 
 
-MODES = {
-    "reserve": reserve,
-    "write": write,
-    "fork": fork,
-    "keep": keep,
-    "memory": memory,
-    "listen": listen,
-    "inside": inside,
-    "turns": turns,
-}
+MODES = {verb.__name__: verb for verb in (reserve, fork, keep, memory, listen, inside, turns)}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))
