@@ -211,10 +211,11 @@ class LedgerError(TokencalcError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger cannot be used now: missing rights, a full disk, a lock, a network file system."""
+    """The ledger cannot be used now: missing rights, a full disk, a network file system, or a lock (``locked``)."""
 
     code = "ledger_unavailable"
     ledger: str
+    locked: bool = False
 
 
 class UsageSpooled(LedgerUnavailable):

@@ -11,15 +11,21 @@ import os
 import sys
 import threading
 from functools import partial
-from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencalc import Engine
+from tokencalc.budgets.booking import book
 from tokencalc.config import Settings
 from tokencalc.errors import BudgetExceeded, LedgerUnavailable
+from tokencalc.ledger.records import Dimension, EntryDraft
+from tokencalc.ledger.store import Step
+from tokencalc.ledger.turns import WriteLock, _Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tokencalc.ledger.store import Transaction
 
 MODEL = "acme-1"
 
@@ -36,34 +42,17 @@ def begin() -> None:
 
 
 def reserve(engine: Engine, attempts: int) -> None:
-    """Try to hold ten cents so many times, and say how often that was admitted."""
-    begin()
-    admitted = 0
-    for _ in range(attempts):
-        try:
-            engine.reserve(model=MODEL, amount_usd="0.1", user_id="new", agent_id="a")
-        except BudgetExceeded:
-            continue
-        admitted += 1
-    say(str(admitted))
-
-
-def write(engine: Engine, _: int) -> None:
-    """Record, reserve and settle until killed; two threads share the group commits."""
-    threads = [threading.Thread(target=_write_on, args=(engine,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _write_on(engine: Engine) -> None:
-    for number in count():
-        say(engine.record(model=MODEL, cost_usd="0.01", agent_id="a").entry_id)
-        hold = engine.reserve(model=MODEL, amount_usd="0.02", agent_id="a")
-        say(hold.hold_id)
-        if number % 2:
-            say(engine.settle(hold, cost_usd="0.01").entry_id)
+    """At each word to go, try to hold ten cents so many times for the next project; say how many were admitted."""
+    say("ready")
+    for number, _ in enumerate(sys.stdin):
+        admitted = 0
+        for _ in range(attempts):
+            try:
+                engine.reserve(model=MODEL, amount_usd="0.1", user_id="new", agent_id="a", project=f"p{number}")
+            except BudgetExceeded:
+                continue
+            admitted += 1
+        say(str(admitted))
 
 
 def fork(engine: Engine, forks: int) -> None:
@@ -132,6 +121,56 @@ def keep(engine: Engine, entries: int) -> None:
     begin()
 
 
+def inside(engine: Engine, _: int) -> None:
+    """Stop in the middle of a transaction, with rows written and not committed, until told to go on."""
+    begin()
+
+    def wait(transaction: Transaction) -> None:
+        draft = EntryDraft(kind="charge", at_us=transaction.now_us, dimension=Dimension(model=MODEL))
+        book(transaction, draft, "overrun")
+        transaction.newest_entry_us()  # writes what was appended
+        say("inside")
+        sys.stdin.readline()
+
+    engine.store.writer.run(Step(wait))
+    say("done")
+
+
+def turns(engine: Engine, number: int) -> None:
+    """Take turns until all have had so many; say how many of others went by at most while this one stood in line.
+
+    Turns are counted in a file that only whoever has the turn writes.
+    """
+    engine.close()
+    lock = WriteLock(Path(sys.argv[2]))
+    counter = os.open(sys.argv[2] + "-turns", os.O_CREAT | os.O_RDWR)
+    most, stood_at = 0, [0]
+    join = _Files.set_crowded
+
+    def note(files: _Files, *, crowded: bool) -> None:
+        join(files, crowded=crowded)
+        if crowded:  # the moment at which a process stands in line
+            stood_at[0] = count_of(counter)
+
+    _Files.set_crowded = note  # type: ignore[method-assign, assignment]
+    begin()
+    now = 0
+    while now < number:
+        stood_at[0] = number
+        with lock:
+            now = count_of(counter)
+            most = max(most, now - stood_at[0])
+            os.pwrite(counter, (now + 1).to_bytes(8, "big"), 0)
+            os.fsync(counter)
+    lock.close()
+    say(str(most))
+
+
+def count_of(counter: int) -> int:
+    """Return how many turns there were."""
+    return int.from_bytes(os.pread(counter, 8, 0), "big")
+
+
 def memory(_: Engine, __: int) -> None:
     """Fork with a ledger in memory: the child is told that it has none, the parent goes on."""
     engine = Engine.open(":memory:", settings=Settings())
@@ -187,15 +226,7 @@ def read_spool(engine: Engine, _: int) -> None:
     say(str(engine.read_spool().booked))
 
 
-MODES = {
-    "read_spool": read_spool,
-    "reserve": reserve,
-    "write": write,
-    "fork": fork,
-    "keep": keep,
-    "memory": memory,
-    "listen": listen,
-}
+MODES = {verb.__name__: verb for verb in (reserve, fork, keep, memory, listen, inside, turns, read_spool)}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))

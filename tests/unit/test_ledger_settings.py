@@ -11,7 +11,7 @@ from tokencalc import Budget, Engine
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
 from tokencalc.ledger import book
-from tokencalc.ledger.files import WriteLock
+from tokencalc.ledger.turns import WriteLock
 
 if TYPE_CHECKING:
     from pathlib import Path

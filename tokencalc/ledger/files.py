@@ -1,4 +1,4 @@
-"""The ledger's file: where it may live, how it is made, who else may write to it now.
+"""The ledger's file: where it may live and how it is made.
 
 A write-ahead log needs shared memory between the processes that use it, which
 network file systems do not give: there the ledger is refused rather than lost.
@@ -6,15 +6,10 @@ network file systems do not give: there the ledger is refused rather than lost.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tokencalc.errors import LedgerCorrupt, LedgerUnavailable
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 MEMORY = ":memory:"
 """The path that names a ledger in memory."""
@@ -89,48 +84,6 @@ def _refuse_network(path: Path) -> None:
             "a write-ahead log; give a path on a local disk",
             ledger=str(path),
         )
-
-
-class WriteLock:
-    """One writer at a time among processes, first come first served by the kernel.
-
-    SQLite's own busy handler sleeps and retries, and starves the unlucky; an
-    advisory lock beside the file is handed on as soon as it is free, and is freed
-    by the kernel when its process is killed.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        """Lock beside the ledger at ``path``; None (a ledger in memory) needs no lock."""
-        self._ledger = path
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> None:
-        """Wait for the lock and take it."""
-        if self._ledger is None:
-            return
-        if self._descriptor is None:
-            real = self._ledger.resolve()  # two links to one ledger share its lock
-            self._descriptor = os.open(
-                real.with_name(real.name + "-lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-            )
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        except BaseException:  # bulk: an interrupt on the way out must not leave other processes waiting
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Give the lock back."""
-        if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Close the lock's file; the next use opens it again (a forked child needs one of its own)."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

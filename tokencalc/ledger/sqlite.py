@@ -28,9 +28,10 @@ from tokencalc.errors import (
     TokencalcError,
 )
 from tokencalc.ledger.chain import first_digest
-from tokencalc.ledger.files import MEMORY, WriteLock, absolute, prepare_file
+from tokencalc.ledger.files import MEMORY, absolute, prepare_file
 from tokencalc.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 from tokencalc.ledger.transaction import SqliteTransaction
+from tokencalc.ledger.turns import WriteLock
 from tokencalc.ledger.writer import GroupWriter, InterruptedAfterCommit, Outcome
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ class SqliteStore:
         self._file: tuple[int, int] | None = None
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
-        self._lock = WriteLock(self.path)
-        self._gate = threading.Lock()
-        self._reading_gate = threading.Lock()
+        self._lock = WriteLock(self.path, wait_s=_BUSY_TIMEOUT_MS / 1000)
+        self._gate, self._reading_gate = threading.Lock(), threading.Lock()
         self._events: list[Event] = []
         self._tell = tell
         self.writer = GroupWriter(self._run_batch, self._announce)
@@ -329,7 +329,8 @@ class SqliteStore:
                 ledger=self.name,
             ) from error
         advice = _ADVICE.get(code, "nothing was written by this call; see `tokencalc doctor`")
-        raise LedgerUnavailable(f"ledger {self.name}: {error}; {advice}", ledger=self.name) from error
+        is_locked = code == sqlite3.SQLITE_BUSY
+        raise LedgerUnavailable(f"ledger {self.name}: {error}; {advice}", ledger=self.name, locked=is_locked) from error
 
     # fork
 
@@ -347,8 +348,7 @@ class SqliteStore:
 
     def after_fork_in_child(self) -> None:
         """Start with own locks, an empty queue and no connection."""
-        self._gate = threading.Lock()
-        self._reading_gate = threading.Lock()
+        self._gate, self._reading_gate = threading.Lock(), threading.Lock()
         self._forked_from_memory = self.path is None
         self.writer.reset()
 

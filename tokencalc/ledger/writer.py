@@ -258,7 +258,9 @@ class GroupWriter:
             self._is_running = True
             outcomes: Sequence[Outcome] = self._run_batch(steps)
         except Exception as error:  # noqa: BLE001  # bulk: it was rolled back; each caller gets it as their answer
-            outcomes, cause = ([Outcome(error=error)], None) if len(batch) == 1 else self._one_by_one(batch)
+            # A lock that did not come is nobody's step's fault: one by one, each would wait for it again.
+            is_everyones = len(batch) == 1 or getattr(error, "locked", False)
+            outcomes, cause = ([Outcome(error=error)] * len(batch), None) if is_everyones else self._one_by_one(batch)
         except InterruptedAfterCommit as interrupt:
             outcomes, cause = interrupt.outcomes, interrupt.cause
         except BaseException:  # bulk: an interrupt of the leading thread; the others' steps go back to the queue
