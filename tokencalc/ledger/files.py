@@ -44,12 +44,14 @@ def prepare_file(path: Path) -> None:
         raise LedgerUnavailable(f"ledger {str(path)!r}: a path holds no null character", ledger=str(path))
     try:
         if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True)
+            _make_folder(path.parent)
             (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
         _refuse_network(path)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         with path.open("rb") as file:
             header = file.read(len(_SQLITE_HEADER))
+        if not header:
+            _sync_folder(path.parent)
     except OSError as error:
         raise LedgerUnavailable(
             f"ledger {path}: cannot be opened ({error.strerror or error}); "
@@ -61,6 +63,22 @@ def prepare_file(path: Path) -> None:
             f"ledger {path}: the file is not an SQLite database; it was left as it is. Give another path",
             ledger=str(path),
         )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on disk by name: what was synced in a file is lost with its folder."""
+    made = [folder, *(above for above in folder.parents if not above.exists())]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in reversed(made):
+        _sync_folder(one.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def file_system(path: Path) -> str:
