@@ -95,3 +95,15 @@ def test_two_engines_of_one_process_see_each_other_s_budgets_holds_and_keys(tmp_
         assert one.budget_status("b").spent_usd == 30
         assert one.verify() == two.verify()
         assert one.verify().ok
+
+
+def test_one_look_sees_one_moment_of_the_book_whatever_another_process_commits_meanwhile(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    with Engine.open(ledger, settings=Settings()) as engine, Engine.open(ledger, settings=Settings()) as other:
+        engine.record(model="acme-1", cost_usd=1)
+        with engine.store.reading() as connection:
+            before = connection.execute("SELECT count(*) FROM entry").fetchone()
+            other.record(model="acme-2", cost_usd=1)
+            assert connection.execute("SELECT count(*) FROM entry").fetchone() == before == (1,)
+            assert connection.execute("SELECT count(*) FROM dimension").fetchone() == (1,)
+        assert engine.report().total.calls == 2

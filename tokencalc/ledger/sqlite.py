@@ -14,7 +14,6 @@ import os
 import secrets
 import sqlite3
 import threading
-import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -29,6 +28,7 @@ from tokencalc.errors import (
 )
 from tokencalc.ledger.chain import first_digest
 from tokencalc.ledger.files import MEMORY, absolute, prepare_file
+from tokencalc.ledger.forks import follow_forks
 from tokencalc.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 from tokencalc.ledger.transaction import SqliteTransaction
 from tokencalc.ledger.turns import WriteLock
@@ -97,7 +97,7 @@ class SqliteStore:
         with self._gate:
             self._open_writing()
         self.chain_id = self._transaction.chain_id
-        _STORES.add(self)
+        follow_forks(self)
 
     def close(self) -> None:
         """Finish what waits, and close the files; a second close does nothing."""
@@ -110,10 +110,13 @@ class SqliteStore:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that sees everything that was acknowledged; errors come as errors of our tree."""
+        """Lend a connection that sees everything that was acknowledged, and none of what is written meanwhile.
+
+        Errors come as errors of our tree.
+        """
         if self.path is None:  # in memory there is one connection, and writers must wait meanwhile
-            with self._gate, self._translated():
-                yield self._open_writing()
+            with self._gate, self._translated(), _one_look(self._open_writing()) as connection:
+                yield connection
             return
         with self._reading_gate, self._translated():
             if self._closed:
@@ -122,7 +125,8 @@ class SqliteStore:
             if self._reading is None:
                 self._reading = self._connect()
                 self._reading.execute("PRAGMA query_only = ON")
-            yield self._reading
+            with _one_look(self._reading) as connection:
+                yield connection
 
     @property
     def size_bytes(self) -> int:
@@ -362,6 +366,17 @@ _ADVICE = {
 }
 
 
+@contextmanager
+def _one_look(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Keep several statements at one moment of the book: another process may commit between any two."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        with suppress(sqlite3.Error):  # what went wrong inside is on its way already
+            connection.execute("ROLLBACK")
+
+
 def _closed_error() -> LedgerClosed:
     return LedgerClosed("the ledger was closed; open the engine again to go on")
 
@@ -372,28 +387,3 @@ def _first_rows(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta VALUES ('first_digest', ?)", (first_digest(chain_id).hex(),))
     connection.execute("INSERT INTO clock VALUES (1, 0)")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-
-_STORES: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
-_forking: list[SqliteStore] = []
-
-
-def _before_fork() -> None:
-    _forking[:] = sorted(_STORES, key=id)
-    for store in _forking:
-        store.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for store in reversed(_forking):
-        store.after_fork_in_parent()
-    _forking.clear()
-
-
-def _after_fork_in_child() -> None:
-    for store in _forking:
-        store.after_fork_in_child()
-    _forking.clear()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
