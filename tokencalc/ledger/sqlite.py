@@ -258,9 +258,10 @@ class SqliteStore:
         connection.execute("PRAGMA temp_store = MEMORY")
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with _one_look(connection):  # another process may make the tables between two of them
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application == APPLICATION_ID and version > SCHEMA_VERSION:
             raise LedgerVersionUnsupported(
                 f"ledger {self.name}: it has schema version {version}, this tokencalc reads up to {SCHEMA_VERSION}; "
