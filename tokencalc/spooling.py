@@ -116,6 +116,7 @@ class Spooling:
             f"{str(failure).rstrip('.')}. Nothing was booked yet, but {_what(lines)} safe in {self.spool.path} and "
             "will be booked once, when the ledger works again; see `tokencalc doctor`",
             ledger=self._store.name,
+            locked=getattr(failure, "locked", False),
             path=str(self.spool.path),
             key=keys[0],
             keys=keys,
@@ -130,6 +131,7 @@ class Spooling:
             f"{_what(lines)} lost unless you keep it; it is in the attributes of this error. Record it again when "
             "the ledger works",
             ledger=self._store.name,
+            locked=getattr(failure, "locked", False),
             path=path,
             usage=tuple(line.arguments.get("usage") if line.draft is None else line.draft.usage for line in lines),
             lines=tuple(sealed(value) for value in values),

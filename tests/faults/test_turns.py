@@ -16,7 +16,7 @@ import pytest
 from tests.faults.processes import ROOT, end, line_of, start, tell, workers
 from tokencalc import Engine
 from tokencalc.config import Settings
-from tokencalc.errors import LedgerUnavailable
+from tokencalc.errors import LedgerUnavailable, UsageSpooled
 from tokencalc.ledger import sqlite
 from tokencalc.ledger.turns import WriteLock
 
@@ -99,7 +99,7 @@ def test_a_stopped_writer_is_an_error_in_bounded_time_and_all_goes_on_when_it_do
             found: list[str] = []
 
             def attempt() -> None:
-                with pytest.raises(LedgerUnavailable, match="another process has kept its turn") as error:
+                with pytest.raises(UsageSpooled, match="another process has kept its turn") as error:
                     engine.record(model="acme-1", cost_usd="0.01")
                 assert error.value.locked
                 found.append(error.value.ledger)
@@ -119,6 +119,8 @@ def test_a_stopped_writer_is_an_error_in_bounded_time_and_all_goes_on_when_it_do
         for _ in range(20):
             engine.record(model="acme-1", cost_usd="0.01")
         assert engine.report().total.calls == 22, "the stopped one's entry is there too"
+        assert engine.read_spool().booked == 8
+        assert engine.report().total.calls == 30
         assert engine.verify().problems == ()
 
 
