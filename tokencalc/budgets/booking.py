@@ -7,7 +7,7 @@ same transaction, once for each budget, period and threshold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
@@ -98,7 +98,7 @@ def _with_known_budgets(transaction: Transaction, draft: EntryDraft) -> EntryDra
         return draft
     notes = [f"budget {name!r} does not exist: this was not counted there" for name in unknown]
     known = tuple(name for name in draft.budgets if name not in unknown)
-    return replace(draft, budgets=known, notes=(*draft.notes, *notes))
+    return draft._replace(budgets=known, notes=(*draft.notes, *notes))
 
 
 def _within_range(draft: EntryDraft) -> EntryDraft:
@@ -106,4 +106,4 @@ def _within_range(draft: EntryDraft) -> EntryDraft:
     if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
         return draft
     note = f"{usd_from_pico(draft.amount_pico)} USD is more than one entry can hold ({usd_from_pico(MAX_PICO)} USD)"
-    return replace(draft, amount_pico=None, amount_source=None, notes=(*draft.notes, note))
+    return draft._replace(amount_pico=None, amount_source=None, notes=(*draft.notes, note))

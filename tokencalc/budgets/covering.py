@@ -6,9 +6,8 @@ before the budget was set count in the period in which they happened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.budget import ANY_VALUE, Rules, rules_from, scope_value
 from tokencalc.budgets.thresholds import note_crossings, note_excess
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _SLOT_US = 15 * 60 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """What decides which budgets cover a call: whom it is about, and when.
 
     ``asked`` is the same by the model and provider that were asked for, where others
@@ -38,15 +36,14 @@ class Call:
     """
 
     dimension: Dimension
-    asked: Dimension | None = None
     tags: Mapping[str, str]
     run: str
     budgets: tuple[str, ...]
     at_us: int
+    asked: Dimension | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(NamedTuple):
     """One budget instance that covers a call, with the row that counts for it."""
 
     row: BudgetRow

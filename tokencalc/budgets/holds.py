@@ -8,8 +8,7 @@ Nothing is freed in silence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.booking import give_back
 from tokencalc.budgets.covering import Call, call_of_hold, covers, refuse_unknown
@@ -17,7 +16,7 @@ from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
 from tokencalc.events import HoldOpened, HoldRefused
-from tokencalc.ledger.records import Dimension, Hold, entry_id, hold_id
+from tokencalc.ledger.records import NOTHING_SAID, Dimension, Hold, entry_id, hold_id
 from tokencalc.ledger.store import HoldRow
 from tokencalc.money import MAX_PICO, usd_from_pico
 
@@ -30,18 +29,17 @@ if TYPE_CHECKING:
 _CLOCK_TOLERANCE_US = 60 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReserveRequest:
+class ReserveRequest(NamedTuple):
     """What a reserve asks for: the worst case to set aside, and whom it is about."""
 
     amount_pico: int
     expected_pico: int
     dimension: Dimension
     lifetime_us: int
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = NOTHING_SAID
     run: str = ""
     budgets: tuple[str, ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = NOTHING_SAID
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.errors import CallInvalid
-from tokencalc.ledger.codec import usage_from_text
+from tokencalc.ledger.codec import money_from_row
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.unpriced import Unpriced, unpriced_calls
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
-from tokencalc.usage import whole_count
+from tokencalc.usage import token_totals, whole_count
 
 if TYPE_CHECKING:
     import sqlite3
@@ -216,21 +216,14 @@ def _figures(
 def _entry_figures(
     connection: sqlite3.Connection, start_us: int, end_us: int
 ) -> Iterator[tuple[int, int, Sequence[int]]]:
-    for at_us, dimension_id, kind, amount, unpriced, usage_text in connection.execute(
-        "SELECT at_us, dimension_id, kind, amount_pico, unpriced, usage FROM entry "
+    for at_us, dimension_id, kind, amount, unpriced, *texts in connection.execute(
+        "SELECT at_us, dimension_id, kind, amount_pico, unpriced, "
+        "(SELECT text FROM basis WHERE basis.basis_id = entry.basis_id), usage, lines FROM entry "
         "WHERE at_us >= ? AND at_us < ? AND kind <> 'budget'",
         (start_us, end_us),
     ):
-        tokens = (0, 0, 0, 0, 0)
-        if usage_text is not None:
-            usage = usage_from_text(usage_text)
-            tokens = (
-                usage.input_tokens,
-                usage.cache_read_tokens,
-                usage.cache_write_tokens,
-                usage.output_tokens,
-                usage.reasoning_tokens,
-            )
+        usage, _ = money_from_row(*texts)
+        tokens = (0, 0, 0, 0, 0) if usage is None else token_totals(usage.leaves)
         yield at_us // QUARTER_US, dimension_id, (int(kind == "charge"), unpriced, amount or 0, *tokens)
 
 

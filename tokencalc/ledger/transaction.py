@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.ledger import statements
 from tokencalc.ledger.book import CACHE_ROWS, LOOKUP_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
-from tokencalc.ledger.codec import json_text, lines_text, usage_text
+from tokencalc.ledger.codec import json_text, usage_beside
 from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
+from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
     import sqlite3
@@ -60,6 +61,7 @@ class SqliteTransaction(CachedBook):
 
     def _clear_changes(self) -> None:
         self._new_dimensions = []
+        self._new_bases = []
         self._new_entries: list[tuple[object, ...]] = []
         self._batch_entries: dict[int, Entry] = {}
         self._new_replays: list[tuple[object, ...]] = []
@@ -154,22 +156,26 @@ class SqliteTransaction(CachedBook):
         dimension_id = self._dimension_id(draft.dimension)
         detail = entry_detail(draft)
         unpriced = draft.unpriced_calls
-        columns = (
-            draft.kind,
-            draft.at_us,
-            self.now_us,
-            draft.amount_pico,
-            draft.amount_source,
-            draft.caller_pico,
-            unpriced,
-            usage_text(draft.usage) if draft.usage is not None else None,
-            lines_text(draft.lines) if draft.lines else None,
+        basis_id, basis = self._basis(draft.usage, draft.lines) if draft.lines else (None, None)
+        kind, amounts = draft.kind, (draft.amount_pico, draft.amount_source, draft.caller_pico, unpriced)
+        texts = (
+            None if draft.usage is None else usage_beside(draft.usage, basis),
+            None if basis is None else basis.lines_text(draft.lines),
             json_text(detail) if detail else None,
-            draft.corrects,
         )
         self._sequence += 1
-        self._digest = entry_digest(self._digest, self._sequence, draft.dimension, columns)
-        self._new_entries.append((self._sequence, dimension_id, *columns, self._digest))
+        self._digest = entry_digest(
+            self._digest,
+            self._sequence,
+            draft.dimension,
+            (kind, draft.at_us, self.now_us, *amounts, basis and basis.text, *texts, draft.corrects),
+        )
+        self._new_entries.append(
+            (
+                self._sequence, dimension_id, kind, draft.at_us, self.now_us, *amounts, basis_id, *texts,
+                draft.corrects, self._digest,
+            )
+        )  # fmt: skip
         if draft.kind != "budget":
             self._roll_up(draft, dimension_id, unpriced)
         entry = entry_from_draft(draft, self._sequence, self._digest, recorded_us=self.now_us, chain_id=self.chain_id)
@@ -181,8 +187,7 @@ class SqliteTransaction(CachedBook):
         usage = draft.usage
         figures = [int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO)]
         if usage is not None:
-            figures += [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens]
-            figures += [usage.output_tokens, usage.reasoning_tokens]
+            figures += token_totals(usage.leaves)
         for index, figure in enumerate(figures):
             row[index] += figure
 
@@ -298,13 +303,14 @@ class SqliteTransaction(CachedBook):
     def _flush_entries(self) -> None:
         many = self._connection.executemany
         _write(many, statements.INSERT_DIMENSION, self._new_dimensions)
+        _write(many, statements.INSERT_BASIS, self._new_bases)
         _write(many, statements.INSERT_ENTRY, self._new_entries)
         _write(many, statements.ADD_ROLLUP, [(*key, *row) for key, row in self._rollup.items()])
-        self._new_dimensions, self._new_entries, self._rollup = [], [], {}
+        self._new_dimensions, self._new_bases, self._new_entries, self._rollup = [], [], [], {}
 
     def committed(self) -> None:
         """Keep what was read for the next batch, unless it has grown too large."""
-        if max(len(self._periods), len(self._holds), len(self._dimensions)) > CACHE_ROWS:
+        if max(len(self._periods), len(self._holds), len(self._dimensions), len(self._bases)) > CACHE_ROWS:
             self.abandon()
 
     def _hold_values(self, row: HoldRow) -> tuple[object, ...]:
