@@ -221,11 +221,11 @@ def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:  # noqa: P
     billed_pico = _billed_pico(draft.usage)
     priced_pico = None
     if cost is not None:
+        if not cost.unpriced and (billed_pico is None or billed_pico <= cost.priced_pico):
+            return draft._replace(lines=cost.lines, amount_pico=cost.priced_pico, amount_source="priced")
         draft = draft._replace(lines=cost.lines, unpriced=cost.unpriced)
         priced_pico = cost.priced_pico if cost.lines else None
-        if not cost.unpriced:
-            if billed_pico is None or billed_pico <= cost.priced_pico:
-                return draft._replace(amount_pico=cost.priced_pico, amount_source="priced")
+        if not cost.unpriced and billed_pico is not None:
             note = (
                 f"the response says that it was billed {usd_from_pico(billed_pico)} USD, more than the "
                 f"{usd_from_pico(cost.priced_pico)} USD of what its usage says: the larger is counted"

@@ -55,9 +55,10 @@ def book(
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
         transaction.change_period(cover.period)
     give_back(transaction, held)
-    transaction.events.append(
-        EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
-    )
+    if transaction.is_heard:
+        transaction.events.append(
+            EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
+        )
     return entry
 
 

@@ -18,7 +18,7 @@ from tokencalc.money import MAX_PICO
 from tokencalc.periods import period_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tokencalc.ledger.records import Dimension
     from tokencalc.ledger.store import BudgetRow, HoldRow, Transaction
@@ -51,8 +51,25 @@ class Cover(NamedTuple):
     period: PeriodRow
 
 
-def covers(transaction: Transaction, call: Call) -> list[Cover]:
+def covers(transaction: Transaction, call: Call) -> tuple[Cover, ...]:
     """Return every budget instance that covers the call, making period rows that are missing."""
+    slot = call.at_us // _SLOT_US
+    key = (call.dimension, call.asked, call.run, call.budgets, tuple(call.tags.items()), slot)
+    known: tuple[Cover, ...] | None = transaction.remembered.get(key)
+    if known is not None:
+        return known
+    found = tuple(_covers(transaction, call))
+    if all(_holds_slot(cover.period, slot) for cover in found):
+        transaction.remembered[key] = found
+    return found
+
+
+def _holds_slot(period: PeriodRow, slot: int) -> bool:
+    start_us, end_us = period.start_us, period.end_us
+    return (start_us is None or start_us <= slot * _SLOT_US) and (end_us is None or (slot + 1) * _SLOT_US <= end_us)
+
+
+def _covers(transaction: Transaction, call: Call) -> list[Cover]:
     found: list[Cover] = []
     for row in transaction.budgets():
         rules = rules_from(row.definition)
@@ -63,10 +80,10 @@ def covers(transaction: Transaction, call: Call) -> list[Cover]:
     return found
 
 
-def refuse_unknown(transaction: Transaction, names: Iterable[str]) -> None:
+def refuse_unknown(transaction: Transaction, names: Sequence[str]) -> None:
     """Raise BudgetUnknown for a named budget that does not exist; for verbs that come before the call."""
-    known = tuple(row.name for row in transaction.budgets())
     for name in unknown_budgets(transaction, names):
+        known = tuple(row.name for row in transaction.budgets())
         raise BudgetUnknown(
             f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}. Set it first",
             budget=name,
@@ -74,8 +91,10 @@ def refuse_unknown(transaction: Transaction, names: Iterable[str]) -> None:
         )
 
 
-def unknown_budgets(transaction: Transaction, names: Iterable[str]) -> list[str]:
+def unknown_budgets(transaction: Transaction, names: Sequence[str]) -> list[str]:
     """Return the names that no budget has."""
+    if not names:
+        return []
     known = {row.name for row in transaction.budgets()}
     return [name for name in names if name not in known]
 

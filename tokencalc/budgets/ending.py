@@ -54,15 +54,16 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
     )
     row.state, row.entry_sequence = "settled", entry.sequence
     transaction.change_hold(row, "settled")
-    transaction.events.append(
-        HoldSettled(
-            hold_id=hold_id(transaction.chain_id, number),
-            entry_id=entry.entry_id,
-            actual_usd=entry.amount_usd,
-            overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
-            at=instant_from_micros(transaction.now_us),
+    if transaction.is_heard:
+        transaction.events.append(
+            HoldSettled(
+                hold_id=hold_id(transaction.chain_id, number),
+                entry_id=entry.entry_id,
+                actual_usd=entry.amount_usd,
+                overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
+                at=instant_from_micros(transaction.now_us),
+            )
         )
-    )
     return entry
 
 

@@ -16,7 +16,7 @@ from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from tokencalc.cost import CostLine
     from tokencalc.ledger.codec import Basis, BasisKey
@@ -66,6 +66,7 @@ class CachedBook:
     def _forget(self) -> None:
         self._dimensions: dict[Dimension, int] = {}
         self._dimensions_by_id: dict[int, Dimension] = {}
+        self.remembered: dict[Hashable, Any] = {}
         self._bases: dict[BasisKey, tuple[int, Basis]] = {}
         self._budgets: list[BudgetRow] | None = None
         self._periods: dict[tuple[int, int, str, str], PeriodRow] = {}

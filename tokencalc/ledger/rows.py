@@ -68,20 +68,23 @@ def dimension_values(dimension: Dimension) -> tuple[object, ...]:
 
 def entry_detail(draft: EntryDraft) -> dict[str, object]:
     """Return what an entry says beyond its columns; only what is there takes room."""
-    said: dict[str, object] = {
-        "tags": dict(draft.tags),
-        "unpriced": list(draft.unpriced),
-        "notes": list(draft.notes),
-        "budgets": list(draft.budgets),
-        "run": draft.run,
-        "hold": draft.hold_id,
-        "requested_model": draft.requested_model,
-        "requested_provider": draft.requested_provider,
-        "source": draft.source,
-        "key": draft.idempotency_key,
-        "context": dict(draft.context),
-    }
-    return {name: value for name, value in said.items() if value}
+    said: dict[str, object] = {}
+    for name, mapping in (("tags", draft.tags), ("context", draft.context)):
+        if mapping:
+            said[name] = dict(mapping)
+    for name, several in (("unpriced", draft.unpriced), ("notes", draft.notes), ("budgets", draft.budgets)):
+        if several:
+            said[name] = list(several)
+    alone = (
+        ("run", draft.run),
+        ("hold", draft.hold_id),
+        ("requested_model", draft.requested_model),
+        ("requested_provider", draft.requested_provider),
+        ("source", draft.source),
+        ("key", draft.idempotency_key),
+    )
+    said.update([pair for pair in alone if pair[1]])
+    return said
 
 
 def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> Entry:

@@ -25,7 +25,7 @@ from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
@@ -37,9 +37,10 @@ _FOREVER_US = 2**62
 class SqliteTransaction(CachedBook):
     """Implements `tokencalc.ledger.store.Transaction` over one SQLite connection."""
 
-    def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str, *, is_heard: bool) -> None:
         """Work on a connection whose transactions the store begins and ends."""
         super().__init__(connection, chain_id, ledger)
+        self.is_heard = is_heard
         self.now_us = 0
         self.events: list[Event] = []
         self._clear_changes()
@@ -93,6 +94,7 @@ class SqliteTransaction(CachedBook):
             (row.budget_id, row.name, row.revision, row.definition, row.set_us, row.entries_until_us),
         )
         self._budgets = None
+        self.remembered.clear()
 
     def periods_of(self, budget: BudgetRow) -> list[PeriodRow]:
         """Return every period row of the budget's current revision."""
@@ -310,7 +312,8 @@ class SqliteTransaction(CachedBook):
 
     def committed(self) -> None:
         """Keep what was read for the next batch, unless it has grown too large."""
-        if max(len(self._periods), len(self._holds), len(self._dimensions), len(self._bases)) > CACHE_ROWS:
+        kept: tuple[Sized, ...] = (self._periods, self._holds, self._dimensions, self._bases, self.remembered)
+        if any(len(rows) > CACHE_ROWS for rows in kept):
             self.abandon()
 
     def _hold_values(self, row: HoldRow) -> tuple[object, ...]:
