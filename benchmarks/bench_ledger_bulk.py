@@ -82,7 +82,6 @@ def bulk_with_budgets(path: Path) -> Callable[[], list[float]]:
 
 def raw_inserts(folder: Path) -> Callable[[], list[float]]:
     """Return a run that inserts the rows that the engine wrote, with new numbers."""
-
     with closing(sqlite3.connect(folder / "bulk.db")) as source:
         rows = [row[1:] for row in source.execute("SELECT * FROM entry ORDER BY sequence")]
     connection = connected(folder / "raw.db")
