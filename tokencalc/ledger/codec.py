@@ -122,14 +122,11 @@ class Basis:
 
         An amount is left out where quantity x rate / per is a whole number of pico-dollars.
         """
-        return json_text(
-            [
-                line.quantity
-                if line.amount_pico == line.quantity * rate.whole_pico and type(line.quantity) is int
-                else (line.quantity, line.amount_pico)
-                for line, rate in zip(lines, self.rates, strict=True)
-            ]
-        )
+        found: list[object] = []
+        for (_, quantity, _, _, amount_pico, _, _), rate in zip(lines, self.rates, strict=True):
+            is_exact = type(quantity) is int and amount_pico == quantity * rate.whole_pico
+            found.append(quantity if is_exact else (quantity, amount_pico))
+        return json_text(found)
 
     def lines(self, text: str) -> tuple[CostLine, ...]:
         """Read back what `lines_text` wrote."""

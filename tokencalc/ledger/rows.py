@@ -68,13 +68,6 @@ def dimension_values(dimension: Dimension) -> tuple[object, ...]:
 
 def entry_detail(draft: EntryDraft) -> dict[str, object]:
     """Return what an entry says beyond its columns; only what is there takes room."""
-    said: dict[str, object] = {}
-    for name, mapping in (("tags", draft.tags), ("context", draft.context)):
-        if mapping:
-            said[name] = dict(mapping)
-    for name, several in (("unpriced", draft.unpriced), ("notes", draft.notes), ("budgets", draft.budgets)):
-        if several:
-            said[name] = list(several)
     alone = (
         ("run", draft.run),
         ("hold", draft.hold_id),
@@ -83,7 +76,15 @@ def entry_detail(draft: EntryDraft) -> dict[str, object]:
         ("source", draft.source),
         ("key", draft.idempotency_key),
     )
-    said.update([pair for pair in alone if pair[1]])
+    said: dict[str, object] = {name: value for name, value in alone if value}
+    if not (draft.tags or draft.context or draft.unpriced or draft.notes or draft.budgets):
+        return said
+    for name, mapping in (("tags", draft.tags), ("context", draft.context)):
+        if mapping:
+            said[name] = dict(mapping)
+    for name, several in (("unpriced", draft.unpriced), ("notes", draft.notes), ("budgets", draft.budgets)):
+        if several:
+            said[name] = list(several)
     return said
 
 

@@ -51,7 +51,6 @@ CREATE INDEX hold_open ON hold (expires_us) WHERE state = 'open';
 CREATE TABLE hold_scope (
     hold_id INTEGER NOT NULL, period_id INTEGER NOT NULL, PRIMARY KEY (hold_id, period_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX hold_scope_period ON hold_scope (period_id);
 CREATE TABLE hold_event (
     event_id INTEGER PRIMARY KEY, hold_id INTEGER NOT NULL, kind TEXT NOT NULL,
     at_us INTEGER NOT NULL, amount_pico INTEGER NOT NULL

@@ -10,6 +10,7 @@ valid until another connection commits (``PRAGMA data_version``).
 from __future__ import annotations
 
 import json
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.ledger import statements
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _CLOCK_STEP_US = 1_000_000
 _FOREVER_US = 2**62
+_NO_TOKENS = (0, 0, 0, 0, 0)
 
 
 class SqliteTransaction(CachedBook):
@@ -74,7 +76,7 @@ class SqliteTransaction(CachedBook):
         self._new_crossings: list[tuple[object, ...]] = []
         self._new_excess: list[tuple[object, ...]] = []
         self._new_scopes: list[tuple[object, ...]] = []
-        self._rollup: dict[tuple[int, int], list[int]] = {}
+        self._rollup: dict[tuple[int, int], tuple[int, ...]] = {}
 
     # idempotency
 
@@ -185,13 +187,11 @@ class SqliteTransaction(CachedBook):
         return entry
 
     def _roll_up(self, draft: EntryDraft, dimension_id: int, unpriced: int) -> None:
-        row = self._rollup.setdefault((draft.at_us // QUARTER_US, dimension_id), [0] * 9)
-        usage = draft.usage
-        figures = [int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO)]
-        if usage is not None:
-            figures += token_totals(usage.leaves)
-        for index, figure in enumerate(figures):
-            row[index] += figure
+        key = (draft.at_us // QUARTER_US, dimension_id)
+        tokens = _NO_TOKENS if draft.usage is None else token_totals(draft.usage.leaves)
+        figures = (int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO), *tokens)
+        row = self._rollup.get(key)
+        self._rollup[key] = figures if row is None else tuple(map(add, row, figures))
 
     def entry(self, sequence: int) -> Entry:
         """Return one entry."""
