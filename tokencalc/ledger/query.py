@@ -15,7 +15,14 @@ from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.codec import money_from_row
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row, entry_from_row
+from tokencalc.ledger.rows import (
+    DIMENSION_COLUMNS,
+    ENTRY_COLUMNS,
+    MONEY_COLUMNS,
+    decoding,
+    dimension_from_row,
+    entry_from_row,
+)
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.unpriced import Unpriced, unpriced_calls
 from tokencalc.money import usd_from_pico
@@ -249,7 +256,7 @@ def _entry_figures(
 ) -> Iterator[tuple[_Labels, int, Sequence[int]]]:
     for at_us, dimension_id, kind, amount, unpriced, *texts in connection.execute(
         "SELECT at_us, dimension_id, kind, amount_pico, unpriced, "
-        "(SELECT text FROM basis WHERE basis.basis_id = entry.basis_id), usage, lines FROM entry "
+        f"{MONEY_COLUMNS} FROM entry "
         "WHERE at_us >= ? AND at_us < ? AND kind <> 'budget'",
         bounds,
     ):

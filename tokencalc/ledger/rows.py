@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from tokencalc.ledger.records import AmountSource, EntryKind
 
 DIMENSION_COLUMNS = "provider, model, agent_id, user_id, project, api_key_id, operation, notional"
+MONEY_COLUMNS = "(SELECT text FROM basis WHERE basis.basis_id = entry.basis_id), usage, lines"
+"""Of the table, or the subquery, that is called entry; `codec.money_from_row` reads them."""
 ENTRY_COLUMNS = (
     "sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced, "
-    "(SELECT text FROM basis WHERE basis.basis_id = entry.basis_id), usage, lines, detail, corrects, digest"
+    f"{MONEY_COLUMNS}, detail, corrects, digest"
 )
 """In the order in which `entry_from_row` reads them and the chain hashes them, with the basis as text."""
 
