@@ -115,7 +115,7 @@ def cycle_bytes(path: Path) -> float:
         writer, verbs = engine.store.writer, engine.verbs
         for _ in range(count // ROWS):
             holds = [outcome.get() for outcome in writer.run_many([verbs.reserve(RESERVE)] * ROWS)]
-            for outcome in writer.run_many([verbs.settle(hold, SETTLE) for hold in holds]):
+            for outcome in writer.run_many([verbs.settle(hold, SETTLE).step for hold in holds]):
                 outcome.get()
     return path.stat().st_size / count
 

@@ -196,7 +196,7 @@ def usage_beside(usage: Usage, basis: Basis | None) -> str | None:
 
 
 def money_texts(usage: Usage | None, lines: tuple[CostLine, ...]) -> tuple[str | None, str | None, str | None]:
-    """Return basis, usage and lines as the three texts that `money_from_row` reads, for what keeps no table of bases."""
+    """Return the three texts that `money_from_row` reads, for a file that keeps no bases of its own."""
     if not lines:
         return None, None if usage is None else usage_text(usage), None
     basis = basis_from(usage if basis_key(usage, lines)[1] else None, lines)
