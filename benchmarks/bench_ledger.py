@@ -1,104 +1,105 @@
-"""Durable `record` at 1 and 32 threads, against one commit per row done directly.
+"""reserve + settle over three nested budgets, durable, by threads and by asyncio tasks.
 
-The floor is what SQLite itself does on this disk: a table of the same columns,
-one row a transaction, WAL, synchronous=FULL, one thread. Rounds are interleaved,
-because disk sync drifts within minutes; the figures are ratios of medians.
+Against two floors in the same rounds: the same statements committed directly by
+one caller without anything else (no price, no chain, no record), and single rows
+of an entry's size, one a commit. Run with a folder to measure another disk.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import statistics
-import sys
+import argparse
+import asyncio
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokencalc import Engine
+from benchmarks.ledger_floors import RESERVE, SETTLE, Run, direct_cycles, set_budgets, single_rows, take_turns
+from tokencalc import AsyncEngine, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS = 7
-CALLS = 600
+
+CALLERS = (1, 8, 32, 128)
+ROW = "single rows, one a commit"
+DIRECT = "the same cycle, directly"
+GOAL_RATIO, GOAL_P99_MS = 1.2, 6.0
 
 
 def main() -> None:
-    """Run the rounds and print rows a second and their ratio to the floor."""
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        runs: dict[str, Callable[[], None]] = {
-            "one commit a row, directly": floor(Path(folder) / "floor.db"),
-            "engine.record, 1 thread": engine_threads(Path(folder) / "one.db", 1),
-            "engine.record, 32 threads": engine_threads(Path(folder) / "many.db", 32),
-            "engine.record_many, 1 thread": engine_bulk(Path(folder) / "bulk.db"),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        processor: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(ROUNDS):
-            for name, run in runs.items():
-                started, started_cpu = time.perf_counter(), time.process_time()
-                run()
-                seconds[name].append(time.perf_counter() - started)
-                processor[name].append(time.process_time() - started_cpu)
-        base = statistics.median(seconds["one commit a row, directly"])
-        print(f"{CALLS} durable rows a round, {ROUNDS} interleaved rounds, medians")
-        for name, values in seconds.items():
-            median = statistics.median(values)
-            cpu_us = statistics.median(processor[name]) / CALLS * 1e6
-            print(f"  {name:32} {CALLS / median:9.0f} rows/s  {base / median:5.2f}x  {cpu_us:6.0f} us CPU a row")
+    """Print cycles a second, their ratios to both floors, processor time, and how long reserves wait."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--folder", help="where the ledgers are made")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--cycles", type=int, default=1280, help="cycles a round with 32 callers and more")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        timed = take_turns(all_runs(Path(folder), given.cycles), given.rounds)
+    print(f"reserve + settle over three budgets, {given.rounds} interleaved rounds, medians")
+    print(f"  {'':26} {'/s':>7} {'x direct':>9} {'x rows':>7} {'CPU us':>7} {'p50 ms':>7} {'p99 ms':>7}")
+    for name, one in timed.items():
+        waits = f"{one.wait_ms(0.5):7.1f} {one.wait_ms(0.99):7.1f}" if one.waits else ""
+        print(
+            f"  {name:26} {one.rate:7.0f} {one.rate / timed[DIRECT].rate:8.2f}x {one.rate / timed[ROW].rate:6.2f}x "
+            f"{one.processor_us:7.0f} {waits}"
+        )
+    print(f"goals at 32 threads: {GOAL_RATIO}x single rows, p99 of a reserve below {GOAL_P99_MS:.0f} ms")
 
 
-def floor(path: Path) -> Callable[[], None]:
-    """One row a transaction, of about the bytes of an entry, by SQLite directly."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(
-        "CREATE TABLE entry (sequence INTEGER PRIMARY KEY, dimension_id INTEGER, kind TEXT, at_us INTEGER, "
-        "recorded_us INTEGER, amount_pico INTEGER, usage TEXT, lines TEXT, digest BLOB)"
-    )
-    row = (1, "charge", 1, 1, 1, '{"q":{"input":1000,"output":500}}', "x" * 120, b"x" * 32)
-
-    def run() -> None:
-        for _ in range(CALLS):
-            connection.execute(
-                "INSERT INTO entry (dimension_id, kind, at_us, recorded_us, amount_pico, usage, lines, digest) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-
-    return run
+def all_runs(folder: Path, cycles: int) -> dict[str, Run]:
+    """Make every run, each with a ledger of its own."""
+    runs = {ROW: single_rows(folder / "rows.db", cycles), DIRECT: direct_cycles(folder / "direct.db", cycles // 2)}
+    for callers in CALLERS:
+        share = max(callers, cycles // (4 if callers == 1 else 1)) // callers
+        runs[f"{callers} threads"] = Run(share * callers, by_threads(folder / f"t{callers}.db", callers, share))
+        runs[f"{callers} tasks"] = Run(share * callers, by_tasks(folder / f"a{callers}.db", callers, share))
+    return runs
 
 
-def engine_threads(path: Path, threads: int) -> Callable[[], None]:
-    """The same number of rows by `Engine.record`, shared among threads."""
+def by_threads(path: Path, callers: int, share: int) -> Callable[[], list[float]]:
+    """Return a run of ``callers`` threads with ``share`` cycles each; its waits are those of reserves."""
     engine = Engine.open(path)
+    set_budgets(engine)
 
-    def some() -> None:
-        for _ in range(CALLS // threads):
-            engine.record(model="gpt-4o", input_tokens=1000, output_tokens=500, agent_id="bench")
+    def some(waits: list[float]) -> None:
+        for _ in range(share):
+            started = time.perf_counter()
+            hold = engine.reserve(**RESERVE)  # type: ignore[arg-type]  # plain values of the benchmark
+            waits.append(time.perf_counter() - started)
+            engine.settle(hold, **SETTLE)  # type: ignore[arg-type]  # the same
 
-    def run() -> None:
-        workers = [threading.Thread(target=some) for _ in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    def go() -> list[float]:
+        waits: list[list[float]] = [[] for _ in range(callers)]
+        threads = [threading.Thread(target=some, args=(own,)) for own in waits]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [wait for own in waits for wait in own]
 
-    return run
+    return go
 
 
-def engine_bulk(path: Path) -> Callable[[], None]:
-    """The same number of rows handed over at once, as importers do."""
-    engine = Engine.open(path)
-    call = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 500, "agent_id": "bench"}
+def by_tasks(path: Path, callers: int, share: int) -> Callable[[], list[float]]:
+    """Return the same by asyncio tasks of one loop."""
+    engine = AsyncEngine.open(path)
+    set_budgets(engine.engine)
 
-    def run() -> None:
-        engine.record_many([call] * CALLS)
+    async def some(waits: list[float]) -> None:
+        for _ in range(share):
+            started = time.perf_counter()
+            hold = await engine.reserve(**RESERVE)  # type: ignore[arg-type]  # plain values of the benchmark
+            waits.append(time.perf_counter() - started)
+            await engine.settle(hold, **SETTLE)  # type: ignore[arg-type]  # the same
 
-    return run
+    async def together() -> list[float]:
+        waits: list[list[float]] = [[] for _ in range(callers)]
+        await asyncio.gather(*(some(own) for own in waits))
+        return [wait for own in waits for wait in own]
+
+    return lambda: asyncio.run(together())
 
 
 if __name__ == "__main__":

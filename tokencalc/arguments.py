@@ -133,8 +133,8 @@ def checked(arguments: Mapping[str, Any], allowed: frozenset[str], verb: str) ->
         raise CallInvalid(
             f"{verb}: expected a mapping of arguments, found {arguments!r:.60}", path="arguments", found=arguments
         )
-    unknown = sorted(set(arguments) - allowed)
-    if unknown:
+    if not allowed.issuperset(arguments):
+        unknown = sorted(set(arguments) - allowed)
         raise CallInvalid(
             f"{verb}: unknown argument {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}",
             path=unknown[0],

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from weakref import WeakKeyDictionary
 
 from tokencalc.budgets import setting
 from tokencalc.engine import Engine
 from tokencalc.errors import LedgerError
+from tokencalc.inbox import Inbox
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
 from tokencalc.spooling import LEDGER_FAILURES
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from tokencalc.explaining import Explanation
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
-    from tokencalc.ledger.writer import Ticket
     from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
@@ -49,6 +50,7 @@ class AsyncEngine:
     def __init__(self, engine: Engine) -> None:
         """Wrap an engine; both may be used side by side. Most callers want `AsyncEngine.open`."""
         self.engine = engine
+        self._inboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Inbox] = WeakKeyDictionary()
 
     @classmethod
     def open(cls, *arguments: Any, **options: Any) -> Self:
@@ -213,28 +215,12 @@ class AsyncEngine:
     async def _run(self, step: Step[Result], on_lost: Callable[[Result], None] | None = None) -> Result:
         """Queue a step and await its outcome; ``on_lost`` gets a result whose awaiter was cancelled."""
         loop = asyncio.get_running_loop()
+        inbox = self._inboxes.get(loop)
+        if inbox is None:
+            inbox = self._inboxes[loop] = Inbox(loop)
         future: asyncio.Future[Result] = loop.create_future()
-
-        def deliver(ticket: Ticket) -> None:
-            outcome = ticket.outcome
-            assert outcome is not None  # noqa: S101  # delivered with one; this tells mypy
-            if future.cancelled():
-                if outcome.error is None and on_lost is not None:
-                    on_lost(outcome.value)
-            elif outcome.error is not None:
-                future.set_exception(outcome.error)
-            else:
-                future.set_result(outcome.value)
-
-        def on_outcome(ticket: Ticket) -> None:
-            try:
-                loop.call_soon_threadsafe(deliver, ticket)
-            except RuntimeError:  # the loop was closed: nobody awaits this any more
-                if ticket.outcome is not None and ticket.outcome.error is None and on_lost is not None:
-                    on_lost(ticket.outcome.value)
-
         self.engine.sweep_soon()
-        ticket = self.engine.store.writer.post(step, on_outcome)
+        ticket = self.engine.store.writer.post(step, inbox.letter(future, on_lost))
         try:
             return await future
         except asyncio.CancelledError:

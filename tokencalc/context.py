@@ -50,7 +50,7 @@ _R = TypeVar("_R")
 
 def label_from(value: object, *, name: str) -> str:
     """Return an id, an operation or a tag as it is; CallInvalid for anything but 1 to 200 plain characters."""
-    if isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and not _REFUSED.search(value) and value.strip():
+    if isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and not _is_refused(value) and value.strip():
         return value
     raise CallInvalid(
         f"{name}: expected text of 1 to {MAX_LABEL_LENGTH} characters without control characters, "
@@ -58,6 +58,11 @@ def label_from(value: object, *, name: str) -> str:
         path=name,
         found=value,
     )
+
+
+def _is_refused(value: str) -> bool:
+    # Printable ASCII holds nothing of what is refused, and asking for it takes a tenth of a search's time.
+    return not (value.isascii() and value.isprintable()) and _REFUSED.search(value) is not None
 
 
 def _shown(value: object) -> str:

@@ -6,7 +6,7 @@ refused for a price that is missing, because its money is gone; a hold is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +106,7 @@ class Drafts:
         }
         given["context"] = {**hold.context, **context_from(given)}
         draft = self.charge({**about, **given}, held=hold)
-        return replace(
-            draft,
+        return draft._replace(
             requested_model=hold.model if hold.model != draft.dimension.model else None,
             requested_provider=hold.provider if (hold.provider or "") != draft.dimension.provider else None,
         )
@@ -222,31 +221,31 @@ def _with_amount(draft: EntryDraft, cost: Cost | None) -> EntryDraft:  # noqa: P
     billed_pico = _billed_pico(draft.usage)
     priced_pico = None
     if cost is not None:
-        draft = replace(draft, lines=cost.lines, unpriced=cost.unpriced)
+        if not cost.unpriced and (billed_pico is None or billed_pico <= cost.priced_pico):
+            return draft._replace(lines=cost.lines, amount_pico=cost.priced_pico, amount_source="priced")
+        draft = draft._replace(lines=cost.lines, unpriced=cost.unpriced)
         priced_pico = cost.priced_pico if cost.lines else None
-        if not cost.unpriced:
-            if billed_pico is None or billed_pico <= cost.priced_pico:
-                return replace(draft, amount_pico=cost.priced_pico, amount_source="priced")
+        if not cost.unpriced and billed_pico is not None:
             note = (
                 f"the response says that it was billed {usd_from_pico(billed_pico)} USD, more than the "
                 f"{usd_from_pico(cost.priced_pico)} USD of what its usage says: the larger is counted"
             )
-            return replace(draft, amount_pico=billed_pico, amount_source="billed", notes=(*draft.notes, note))
+            return draft._replace(amount_pico=billed_pico, amount_source="billed", notes=(*draft.notes, note))
     least_pico = priced_pico or 0
     if draft.caller_pico is not None and draft.caller_pico >= least_pico:
-        return replace(draft, amount_pico=draft.caller_pico, amount_source="caller")
+        return draft._replace(amount_pico=draft.caller_pico, amount_source="caller")
     if billed_pico is not None and billed_pico >= least_pico:
-        return replace(draft, amount_pico=billed_pico, amount_source="billed")
+        return draft._replace(amount_pico=billed_pico, amount_source="billed")
     if priced_pico is None:
         return draft
-    draft = replace(draft, amount_pico=priced_pico, amount_source="priced")
+    draft = draft._replace(amount_pico=priced_pico, amount_source="priced")
     if draft.caller_pico is None:
         return draft
     note = (
         f"the caller's {usd_from_pico(draft.caller_pico)} USD is less than the {usd_from_pico(priced_pico)} USD "
         "of what has a price: the larger is counted"
     )
-    return replace(draft, notes=(*draft.notes, note))
+    return draft._replace(notes=(*draft.notes, note))
 
 
 def _billed_pico(usage: Usage | None) -> int | None:

@@ -15,7 +15,7 @@ from tokencalc.context import label_from
 from tokencalc.counting import DescribedArguments, count_as, counter_of
 from tokencalc.errors import CallInvalid, LedgerError, MetersUnpriced
 from tokencalc.pricing.evaluate import evaluate, worst_case
-from tokencalc.usage import Usage, whole_count
+from tokencalc.usage import Meter, Usage, whole_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ def estimate(catalog: Catalog, request: Request, at: datetime, history: OutputHi
     output = each * choices
     cost = evaluate(
         catalog,
-        Usage(input_tokens=tokens, output_tokens=output),
+        Usage.from_leaves(((Meter.INPUT, tokens), (Meter.OUTPUT, output))),  # both were checked above
         model=request.model,
         provider=request.provider,
         at=at,

@@ -323,6 +323,28 @@ class Usage:
         return int(self.quantity(Meter.WEB_SEARCH))
 
 
+_TOTALS_OF = {
+    meter: tuple(
+        place
+        for place, meters in enumerate(
+            (INPUT_METERS, CACHE_READ_METERS, CACHE_WRITE_METERS, OUTPUT_METERS, frozenset({Meter.REASONING}))
+        )
+        if meter in meters
+    )
+    for meter in Meter
+}
+
+
+def token_totals(leaves: Leaves) -> tuple[int, int, int, int, int]:
+    """Return input, cache read, cache write, output and reasoning tokens in one pass, as a `Usage` sums them."""
+    totals = [0, 0, 0, 0, 0]
+    for meter, quantity in leaves:
+        for place in _TOTALS_OF[meter]:
+            totals[place] += int(quantity)
+    first, read, write, output, reasoning = totals
+    return first, read, write, output, reasoning
+
+
 def remainder(total: int, whole: str, **parts: int) -> int:
     """Return what the named parts leave over of their whole; UsageInvalid where they exceed it."""
     rest = total - sum(parts.values())

@@ -7,7 +7,7 @@ the writer only compares and adds integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokencalc.arguments import RECORD_NAMES, RESERVE_NAMES, SETTLE_NAMES, checked, hold_state_from
@@ -77,7 +77,7 @@ class Verbs:
                 if seen.fingerprint != mark or seen.hold_id is None:
                     raise _conflict(str(key))
                 row = holds.hold_row(transaction, seen.hold_id)
-                return replace(holds.hold_record(transaction, row), replayed=True)
+                return holds.hold_record(transaction, row)._replace(replayed=True)
             hold = holds.reserve(transaction, request)
             if key:
                 transaction.remember(key, mark, entry_sequence=None, hold_id=self.hold_number(hold.hold_id))
@@ -150,7 +150,7 @@ def record_booking(draft: EntryDraft, key: str | None, mark: bytes) -> Booking:
         if seen is not None:
             if seen.fingerprint != mark or seen.entry_sequence is None:
                 raise _conflict(str(key))
-            return replace(transaction.entry(seen.entry_sequence), replayed=True)
+            return transaction.entry(seen.entry_sequence)._replace(replayed=True)
         entry = book(transaction, draft, "record_without_hold")
         if key is not None:
             transaction.remember(key, mark, entry_sequence=entry.sequence, hold_id=None)

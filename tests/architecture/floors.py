@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "repricing",
         "reader",
         "engine",
+        "inbox",
         "async_engine",
     ),
     ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool_prices", "tool"),
@@ -44,7 +45,7 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "reader": frozenset({"drafts", "explaining", "outputs", "repricing", "spooling", "verbs"}),
     "engine": frozenset({"arguments", "counting", "drafts", "estimation", "prompts", "reader", "spooling", "verbs"}),
     "async_engine": frozenset(
-        {"arguments", "engine", "estimation", "explaining", "prompts", "repricing", "spooling", "verbs"}
+        {"arguments", "engine", "estimation", "explaining", "inbox", "prompts", "repricing", "spooling", "verbs"}
     ),
     "limits": frozenset({"providers"}),
     "tool_answers": frozenset({"reports"}),

@@ -117,7 +117,7 @@ def test_an_entry_reads_back_as_it_was_written(engine: Engine) -> None:
         tags={"team": "x"}, source="log.jsonl:7", notional=True, cost_usd="0.5", idempotency_key="k", budget="b",
     )  # fmt: skip
     (read,) = engine.entries()
-    assert {name for name in entry.__slots__ if getattr(entry, name) != getattr(read, name)} <= {"usage"}
+    assert {name for name in entry._fields if getattr(entry, name) != getattr(read, name)} <= {"usage"}
     assert entry.usage is not None
     assert read.usage is not None
     assert (entry.usage.leaves, entry.usage.model) == (read.usage.leaves, read.usage.model)

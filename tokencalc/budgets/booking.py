@@ -7,7 +7,7 @@ same transaction, once for each budget, period and threshold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
@@ -55,9 +55,10 @@ def book(
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
         transaction.change_period(cover.period)
     give_back(transaction, held)
-    transaction.events.append(
-        EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
-    )
+    if transaction.is_heard:
+        transaction.events.append(
+            EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
+        )
     return entry
 
 
@@ -98,7 +99,7 @@ def _with_known_budgets(transaction: Transaction, draft: EntryDraft) -> EntryDra
         return draft
     notes = [f"budget {name!r} does not exist: this was not counted there" for name in unknown]
     known = tuple(name for name in draft.budgets if name not in unknown)
-    return replace(draft, budgets=known, notes=(*draft.notes, *notes))
+    return draft._replace(budgets=known, notes=(*draft.notes, *notes))
 
 
 def _within_range(draft: EntryDraft) -> EntryDraft:
@@ -106,4 +107,4 @@ def _within_range(draft: EntryDraft) -> EntryDraft:
     if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
         return draft
     note = f"{usd_from_pico(draft.amount_pico)} USD is more than one entry can hold ({usd_from_pico(MAX_PICO)} USD)"
-    return replace(draft, amount_pico=None, amount_source=None, notes=(*draft.notes, note))
+    return draft._replace(amount_pico=None, amount_source=None, notes=(*draft.notes, note))

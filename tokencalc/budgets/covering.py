@@ -6,9 +6,8 @@ before the budget was set count in the period in which they happened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.budget import ANY_VALUE, Rules, rules_from, scope_value
 from tokencalc.budgets.thresholds import note_crossings, note_excess
@@ -19,7 +18,7 @@ from tokencalc.money import MAX_PICO
 from tokencalc.periods import period_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tokencalc.ledger.records import Dimension
     from tokencalc.ledger.store import BudgetRow, HoldRow, Transaction
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _SLOT_US = 15 * 60 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """What decides which budgets cover a call: whom it is about, and when.
 
     ``asked`` is the same by the model and provider that were asked for, where others
@@ -38,15 +36,14 @@ class Call:
     """
 
     dimension: Dimension
-    asked: Dimension | None = None
     tags: Mapping[str, str]
     run: str
     budgets: tuple[str, ...]
     at_us: int
+    asked: Dimension | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(NamedTuple):
     """One budget instance that covers a call, with the row that counts for it."""
 
     row: BudgetRow
@@ -54,8 +51,25 @@ class Cover:
     period: PeriodRow
 
 
-def covers(transaction: Transaction, call: Call) -> list[Cover]:
+def covers(transaction: Transaction, call: Call) -> tuple[Cover, ...]:
     """Return every budget instance that covers the call, making period rows that are missing."""
+    slot = call.at_us // _SLOT_US
+    key = (call.dimension, call.asked, call.run, call.budgets, tuple(call.tags.items()), slot)
+    known: tuple[Cover, ...] | None = transaction.remembered.get(key)
+    if known is not None:
+        return known
+    found = tuple(_covers(transaction, call))
+    if all(_holds_slot(cover.period, slot) for cover in found):
+        transaction.remembered[key] = found
+    return found
+
+
+def _holds_slot(period: PeriodRow, slot: int) -> bool:
+    start_us, end_us = period.start_us, period.end_us
+    return (start_us is None or start_us <= slot * _SLOT_US) and (end_us is None or (slot + 1) * _SLOT_US <= end_us)
+
+
+def _covers(transaction: Transaction, call: Call) -> list[Cover]:
     found: list[Cover] = []
     for row in transaction.budgets():
         rules = rules_from(row.definition)
@@ -66,10 +80,10 @@ def covers(transaction: Transaction, call: Call) -> list[Cover]:
     return found
 
 
-def refuse_unknown(transaction: Transaction, names: Iterable[str]) -> None:
+def refuse_unknown(transaction: Transaction, names: Sequence[str]) -> None:
     """Raise BudgetUnknown for a named budget that does not exist; for verbs that come before the call."""
-    known = tuple(row.name for row in transaction.budgets())
     for name in unknown_budgets(transaction, names):
+        known = tuple(row.name for row in transaction.budgets())
         raise BudgetUnknown(
             f"budget {name!r:.60} does not exist; known: {', '.join(known) or 'none'}. Set it first",
             budget=name,
@@ -77,8 +91,10 @@ def refuse_unknown(transaction: Transaction, names: Iterable[str]) -> None:
         )
 
 
-def unknown_budgets(transaction: Transaction, names: Iterable[str]) -> list[str]:
+def unknown_budgets(transaction: Transaction, names: Sequence[str]) -> list[str]:
     """Return the names that no budget has."""
+    if not names:
+        return []
     known = {row.name for row in transaction.budgets()}
     return [name for name in names if name not in known]
 

@@ -7,7 +7,6 @@ call never counts twice, not even between two rows.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.budgets.booking import book, give_back
@@ -33,8 +32,7 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
     """
     row = hold_row(transaction, number)
     said = row.detail
-    draft = replace(
-        draft,
+    draft = draft._replace(
         at_us=row.at_us,
         hold_id=number,
         tags={**draft.tags, **detail_mapping(said, "tags")},
@@ -47,7 +45,7 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
         first = transaction.entry(row.entry_sequence or 0)
         if _booked(first) != _would_book(draft):
             raise not_open(transaction, row, "settled with other arguments")
-        return replace(first, replayed=True)
+        return first._replace(replayed=True)
     if row.state == "written_off":
         _reverse_write_off(transaction, row)
     over = (draft.amount_pico or 0) > row.amount_pico
@@ -56,15 +54,16 @@ def settle(transaction: Transaction, number: int, draft: EntryDraft) -> Entry:
     )
     row.state, row.entry_sequence = "settled", entry.sequence
     transaction.change_hold(row, "settled")
-    transaction.events.append(
-        HoldSettled(
-            hold_id=hold_id(transaction.chain_id, number),
-            entry_id=entry.entry_id,
-            actual_usd=entry.amount_usd,
-            overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
-            at=instant_from_micros(transaction.now_us),
+    if transaction.is_heard:
+        transaction.events.append(
+            HoldSettled(
+                hold_id=hold_id(transaction.chain_id, number),
+                entry_id=entry.entry_id,
+                actual_usd=entry.amount_usd,
+                overrun_usd=usd_from_pico(max(0, (draft.amount_pico or 0) - row.amount_pico)),
+                at=instant_from_micros(transaction.now_us),
+            )
         )
-    )
     return entry
 
 
@@ -111,8 +110,7 @@ def _reverse_write_off(transaction: Transaction, row: HoldRow) -> None:
     written_off = transaction.entry(row.entry_sequence or 0)
     book(
         transaction,
-        replace(
-            _ending_draft(row, "correction"),
+        _ending_draft(row, "correction")._replace(
             amount_pico=-(written_off.amount_pico or 0),
             corrects=written_off.sequence,
             notes=("the lost call was settled late: its write-off is taken back",),
@@ -142,7 +140,7 @@ def release(transaction: Transaction, number: int) -> Hold:
     """
     row = hold_row(transaction, number)
     if row.state == "released":
-        return replace(hold_record(transaction, row), replayed=True)
+        return hold_record(transaction, row)._replace(replayed=True)
     if row.state != "open":
         raise not_open(transaction, row, "released")
     give_back(transaction, dict.fromkeys(row.period_ids, row.amount_pico))
@@ -158,8 +156,7 @@ def write_off_lost(transaction: Transaction, *, close_after_us: int) -> list[Ent
     lost = transaction.open_holds(expired_by_us=transaction.now_us - close_after_us)
     entries: list[Entry] = []
     for row in lost:
-        draft = replace(
-            _ending_draft(row, "write_off"),
+        draft = _ending_draft(row, "write_off")._replace(
             amount_pico=row.expected_pico,
             notes=("the end of this call was never seen: booked at its expected cost",),
         )

@@ -8,8 +8,7 @@ Nothing is freed in silence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.booking import give_back
 from tokencalc.budgets.covering import Call, call_of_hold, covers, refuse_unknown
@@ -17,12 +16,12 @@ from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetExceeded, ClockBehind, HoldNotOpen, HoldUnknown
 from tokencalc.events import HoldOpened, HoldRefused
-from tokencalc.ledger.records import Dimension, Hold, entry_id, hold_id
+from tokencalc.ledger.records import NOTHING_SAID, Dimension, Hold, entry_id, hold_id
 from tokencalc.ledger.store import HoldRow
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tokencalc.budgets.covering import Cover
     from tokencalc.ledger.store import Transaction
@@ -30,18 +29,17 @@ if TYPE_CHECKING:
 _CLOCK_TOLERANCE_US = 60 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReserveRequest:
+class ReserveRequest(NamedTuple):
     """What a reserve asks for: the worst case to set aside, and whom it is about."""
 
     amount_pico: int
     expected_pico: int
     dimension: Dimension
     lifetime_us: int
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = NOTHING_SAID
     run: str = ""
     budgets: tuple[str, ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = NOTHING_SAID
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
 
@@ -82,7 +80,8 @@ def reserve(transaction: Transaction, request: ReserveRequest) -> Hold:
     transaction.add_hold(row)
     _add_held(transaction, covering, request.amount_pico)
     hold = hold_record(transaction, row)
-    transaction.events.append(HoldOpened(hold_id=hold.hold_id, amount_usd=hold.amount_usd, at=hold.at))
+    if transaction.is_heard:
+        transaction.events.append(HoldOpened(hold_id=hold.hold_id, amount_usd=hold.amount_usd, at=hold.at))
     return hold
 
 
@@ -99,7 +98,7 @@ def _detail(request: ReserveRequest, over_limit: list[str]) -> dict[str, object]
     return {name: value for name, value in said.items() if value}
 
 
-def _add_held(transaction: Transaction, covering: list[Cover], amount_pico: int) -> None:
+def _add_held(transaction: Transaction, covering: Sequence[Cover], amount_pico: int) -> None:
     for cover in covering:
         before = cover.period.used_pico
         cover.period.held_pico += amount_pico
@@ -107,7 +106,7 @@ def _add_held(transaction: Transaction, covering: list[Cover], amount_pico: int)
         note_excess(transaction, cover.rules, cover.period, before, "soft_reserve", transaction.now_us, None)
 
 
-def refuse(transaction: Transaction, covering: list[Cover], amount_pico: int) -> None:
+def refuse(transaction: Transaction, covering: Sequence[Cover], amount_pico: int) -> None:
     """Raise BudgetExceeded for the tightest hard budget without room, or ClockBehind; else return."""
     hard = [cover for cover in covering if cover.rules.is_hard]
     if hard and transaction.now_us < transaction.last_us - _CLOCK_TOLERANCE_US:
@@ -128,14 +127,16 @@ def refuse(transaction: Transaction, covering: list[Cover], amount_pico: int) ->
     if lacking:
         tightest = min(lacking, key=lambda cover: cover.period.limit_pico - cover.period.used_pico)
         refusal = _exceeded(transaction, tightest, amount_pico)
-        transaction.events.append(
-            HoldRefused(
-                budget=refusal.budget,
-                requested_usd=refusal.requested_usd,
-                available_usd=refusal.available_usd,
-                at=instant_from_micros(transaction.now_us),
+        if transaction.is_heard:
+            at = instant_from_micros(transaction.now_us)
+            transaction.events.append(
+                HoldRefused(
+                    budget=refusal.budget,
+                    requested_usd=refusal.requested_usd,
+                    available_usd=refusal.available_usd,
+                    at=at,
+                )
             )
-        )
         raise refusal
 
 

@@ -36,8 +36,12 @@ def note_excess(  # noqa: PLR0913, PLR0917  # the facts of one excess
 
 def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at_us: int) -> None:
     """Note each threshold that spending has passed for the first time in this period."""
+    # Below the lowest threshold there is nothing to look at: the hot path of most calls.
+    percents = rules.budget.alert_at
+    if not percents or 100 * period.spent_pico < period.limit_pico * percents[0]:
+        return
     now_us = transaction.now_us
-    for percent in rules.budget.alert_at:
+    for percent in percents:
         # Of the period's own limit: a closed period keeps the one that held then. Rounded up, so integers compare.
         amount_pico = max(1, -(-period.limit_pico * percent // 100))
         if period.spent_pico >= amount_pico and percent not in period.crossed_percents:
@@ -45,7 +49,7 @@ def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at
             ends = period.end_us is not None and period.end_us <= now_us
             is_open = starts and not ends
             transaction.add_crossing(period, percent, at_us, in_open_period=is_open)
-            if is_open:
+            if is_open and transaction.is_heard:
                 transaction.events.append(_crossed(rules, period, percent, at_us))
 
 

@@ -112,7 +112,7 @@ class Audit:
         return sequence, head_text(sequence, previous)
 
     def _wrong_link(
-        self, row: Sequence[Any], expected: int, previous: bytes, dimension: Dimension | None
+        self, row: tuple[Any, ...], expected: int, previous: bytes, dimension: Dimension | None
     ) -> str | None:
         name = entry_id(self._chain_id, row[0])
         if row[0] != expected:
@@ -224,7 +224,7 @@ def _audited(row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
 
 
 def _detail(row: Sequence[Any]) -> dict[str, Any]:
-    return _object(row[11]) if row[11] else {}
+    return _object(row[12]) if row[12] else {}
 
 
 def _object(text: str) -> dict[str, Any]:

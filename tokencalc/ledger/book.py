@@ -10,20 +10,30 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.errors import LedgerCorrupt
+from tokencalc.ledger.codec import basis_from, basis_key
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
+    from tokencalc.cost import CostLine
+    from tokencalc.ledger.codec import Basis, BasisKey
     from tokencalc.ledger.records import Dimension
+    from tokencalc.usage import Usage
 
 CACHE_ROWS = 20_000
 """Rows of one kind kept in memory between batches; past it they are read again."""
 LOOKUP_ROWS = 500
 """Keys that one statement asks for at most."""
-_ID_COLUMNS = {"dimension": "dimension_id", "budget": "budget_id", "budget_period": "period_id", "hold": "hold_id"}
+_ID_COLUMNS = {
+    "dimension": "dimension_id",
+    "basis": "basis_id",
+    "budget": "budget_id",
+    "budget_period": "period_id",
+    "hold": "hold_id",
+}
 
 
 class CachedBook:
@@ -38,6 +48,7 @@ class CachedBook:
         self._data_version: int | None = None
         self._replays: dict[str, Replay | None] = {}
         self._new_dimensions: list[tuple[object, ...]] = []
+        self._new_bases: list[tuple[object, ...]] = []
         self._forget()
 
     def refresh(self) -> None:
@@ -55,6 +66,8 @@ class CachedBook:
     def _forget(self) -> None:
         self._dimensions: dict[Dimension, int] = {}
         self._dimensions_by_id: dict[int, Dimension] = {}
+        self.remembered: dict[Hashable, Any] = {}
+        self._bases: dict[BasisKey, tuple[int, Basis]] = {}
         self._budgets: list[BudgetRow] | None = None
         self._periods: dict[tuple[int, int, str, str], PeriodRow] = {}
         self._periods_by_id: dict[int, PeriodRow] = {}
@@ -124,6 +137,19 @@ class CachedBook:
                 found = dimension_from_row(row)
             self._dimensions[found] = dimension_id
             self._dimensions_by_id[dimension_id] = found
+        return found
+
+    def _basis(self, usage: Usage | None, lines: tuple[CostLine, ...]) -> tuple[int, Basis]:
+        """Return the basis of an entry with its id, a new one where the book has none like it."""
+        key = basis_key(usage, lines)
+        found = self._bases.get(key)
+        if found is None:
+            basis = basis_from(usage if key[1] else None, lines)
+            row = self._connection.execute("SELECT basis_id FROM basis WHERE text = ?", (basis.text,)).fetchone()
+            if row is None:
+                row = (self._next_id("basis"),)
+                self._new_bases.append((row[0], basis.text))
+            found = self._bases[key] = (row[0], basis)
         return found
 
     def budgets(self) -> list[BudgetRow]:

@@ -4,19 +4,20 @@ An edited, removed or reordered row breaks the chain at that place, unless whoev
 did it computed every later digest anew; nothing here is secret. A chain computed
 anew, and a tail that was cut off, are found by comparing with a head that was kept
 elsewhere (``verify --expect HEAD``).
+
+The hashed bytes are one line for each value: first how many of the columns are
+empty, so that nothing written into an empty one goes unseen; then the place, the
+dimension as JSON and the columns. No value that we write holds a line break.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tokencalc.ledger.records import DIMENSION_KEYS
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tokencalc.ledger.records import Dimension
 
 _VERSION = b"tokencalc entry 1\n"
@@ -28,15 +29,21 @@ def first_digest(chain_id: str) -> bytes:
     return hashlib.sha256(b"tokencalc chain 1\n" + chain_id.encode()).digest()
 
 
-def entry_digest(previous: bytes, sequence: int, dimension: Dimension, columns: Sequence[object]) -> bytes:
+def entry_digest(previous: bytes, sequence: int, dimension: Dimension, columns: tuple[object, ...]) -> bytes:
     """Return the digest of one entry: SHA-256 over the previous digest and the row as stored.
 
-    ``columns`` are kind, at_us, recorded_us, amount_pico, amount_source,
-    caller_pico, unpriced, usage, lines, detail and corrects, as they stand in the table.
+    ``columns`` are kind, at_us, recorded_us, amount_pico, amount_source, caller_pico,
+    unpriced, the basis as text, usage, lines, detail and corrects, as they stand in the table.
     """
-    about = [*(getattr(dimension, key) for key in DIMENSION_KEYS), dimension.notional]
-    text = json.dumps([sequence, about, *columns], separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(_VERSION + previous + text.encode()).digest()
+    values = "\n".join(map(str, columns))
+    text = f"{columns.count(None)}\n{sequence}\n{_dimension_text(dimension)}\n{values}"
+    # What SQLite cannot store it refuses itself, with the row's other columns.
+    return hashlib.sha256(_VERSION + previous + text.encode("utf-8", "surrogatepass")).digest()
+
+
+@lru_cache(maxsize=4096)
+def _dimension_text(dimension: Dimension) -> str:
+    return json.dumps([*dimension[:-1], bool(dimension.notional)], separators=(",", ":"))
 
 
 def head_text(sequence: int, digest: bytes) -> str:

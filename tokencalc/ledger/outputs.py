@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tokencalc.ledger.codec import json_text, usage_from_text
-from tokencalc.ledger.rows import decoding
+from tokencalc.ledger.codec import json_text, money_from_row
+from tokencalc.ledger.rows import MONEY_COLUMNS, decoding
 
 if TYPE_CHECKING:
     from tokencalc.ledger.sqlite import SqliteStore
@@ -24,10 +24,11 @@ KEPT_CALLS = 200
 
 # The cross join keeps the newest rows outside: SQLite would else begin with every dimension of the model.
 _NEWEST = f"""
-SELECT sequence, usage, model, detail FROM
-    (SELECT sequence, dimension_id, kind, usage, detail FROM entry ORDER BY sequence DESC LIMIT {LOOKED_AT_ROWS})
+SELECT sequence, model, detail, {MONEY_COLUMNS} FROM
+    (SELECT sequence, dimension_id, kind, basis_id, usage, lines, detail FROM entry
+     ORDER BY sequence DESC LIMIT {LOOKED_AT_ROWS}) AS entry
     CROSS JOIN dimension USING (dimension_id)
-WHERE kind = 'charge' AND usage IS NOT NULL AND provider = :provider
+WHERE kind = 'charge' AND coalesce(usage, lines) IS NOT NULL AND provider = :provider
     AND (model = :model OR instr(detail, :requested) > 0) AND (:operation IS NULL OR operation = :operation)
 ORDER BY sequence DESC
 """  # our own literals
@@ -48,12 +49,12 @@ def newest_outputs(store: SqliteStore, *, provider: str, model: str, operation: 
         rows = connection.execute(
             _NEWEST, {"provider": provider, "model": model, "requested": requested, "operation": operation}
         )
-        for sequence, usage_text, served, detail in rows:
+        for sequence, served, detail, *money in rows:
             with decoding(store.name, f"entry {sequence}"):
                 if served != model and json.loads(detail).get("requested_model") != model:
                     continue
-                usage = usage_from_text(usage_text)
-            if not usage.is_interrupted:
+                usage, _ = money_from_row(*money)
+            if usage is not None and not usage.is_interrupted:
                 found.append(usage.output_tokens)
             if len(found) == KEPT_CALLS:
                 break

@@ -13,18 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.errors import CallInvalid
-from tokencalc.ledger.codec import usage_from_text
+from tokencalc.ledger.codec import money_from_row
 from tokencalc.ledger.records import DIMENSION_KEYS, Crossing, ExcessItem, entry_id
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row, entry_from_row
+from tokencalc.ledger.rows import (
+    DIMENSION_COLUMNS,
+    ENTRY_COLUMNS,
+    MONEY_COLUMNS,
+    decoding,
+    dimension_from_row,
+    entry_from_row,
+)
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.unpriced import Unpriced, unpriced_calls
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
-from tokencalc.usage import whole_count
+from tokencalc.usage import token_totals, whole_count
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
     from zoneinfo import ZoneInfo
@@ -40,6 +47,9 @@ _PAGE_ROWS = 500
 _FIGURES = 8
 _FOREVER_QUARTER = 2**40
 _FOREVER_US = 2**62
+
+_Labels = tuple[str, ...]
+"""What a report by day or hour calls a quarter-hour; empty where it does not group by time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +136,15 @@ def report(  # noqa: PLR0913  # keyword only
             for number, dimension in dimensions.items()
             if all((getattr(dimension, key) or None) == (value or None) for key, value in wanted.items())
         }
-        for quarter, dimension_id, figures in _figures(
-            connection, since, until, timed=not TIME_KEYS.keys().isdisjoint(keys)
+        times = tuple(TIME_KEYS[key] for key in keys if key in TIME_KEYS)
+        for labels, dimension_id, figures in _figures(
+            connection, since, until, lambda quarter: _labels(quarter, zone, times)
         ):
             dimension = dimensions[dimension_id]
             if dimension_id not in kept:
                 continue
-            group = tuple(_key_value(key, dimension, quarter, zone) for key in keys)
+            said = iter(labels)
+            group = tuple(next(said) if key in TIME_KEYS else _key_value(key, dimension) for key in keys)
             row = sums.setdefault(group, [0] * _FIGURES)
             for index in range(_FIGURES):
                 row[index] += figures[index]
@@ -173,9 +185,14 @@ def _row(key: dict[str, Any], figures: Sequence[int]) -> ReportRow:
     )
 
 
-def _key_value(key: str, dimension: Dimension, quarter: int, zone: ZoneInfo) -> str | bool | None:
-    if key in TIME_KEYS:
-        return instant_from_micros(quarter * QUARTER_US).astimezone(zone).strftime(TIME_KEYS[key])
+def _labels(quarter: int, zone: ZoneInfo, formats: tuple[str, ...]) -> _Labels:
+    if not formats:
+        return ()
+    local = instant_from_micros(quarter * QUARTER_US).astimezone(zone)
+    return tuple(local.strftime(form) for form in formats)
+
+
+def _key_value(key: str, dimension: Dimension) -> str | bool | None:
     value = getattr(dimension, key)
     return value if isinstance(value, bool) else value or None
 
@@ -186,9 +203,12 @@ def _dimensions(connection: sqlite3.Connection) -> dict[int, Dimension]:
 
 
 def _figures(
-    connection: sqlite3.Connection, since: datetime | None, until: datetime | None, *, timed: bool
-) -> Iterator[tuple[int, int, Sequence[int]]]:
-    """Yield (quarter, dimension id, figures): whole quarters from the rollup, the interval's ends from entries."""
+    connection: sqlite3.Connection,
+    since: datetime | None,
+    until: datetime | None,
+    labels_of: Callable[[int], _Labels],
+) -> Iterator[tuple[_Labels, int, Sequence[int]]]:
+    """Yield (time labels, dimension id, figures): whole quarters from the rollup, the interval's ends from entries."""
     start_us = None if since is None else micros_from_instant(since)
     end_us = None if until is None else micros_from_instant(until)
     first = -_FOREVER_QUARTER if start_us is None else -(-start_us // QUARTER_US)
@@ -197,41 +217,52 @@ def _figures(
         # The interval lies inside one quarter-hour, or ends in the one after.
         assert start_us is not None  # noqa: S101  # an open start is before every quarter; this tells mypy
         assert end_us is not None  # noqa: S101
-        yield from _entry_figures(connection, start_us, end_us)
+        yield from _entry_figures(connection, (start_us, end_us), labels_of)
         return
     if start_us is not None:
-        yield from _entry_figures(connection, start_us, first * QUARTER_US)
+        yield from _entry_figures(connection, (start_us, first * QUARTER_US), labels_of)
     if end_us is not None:
-        yield from _entry_figures(connection, last * QUARTER_US, end_us)
-    quarter = "quarter" if timed else "0"
-    for row in connection.execute(
-        f"SELECT {quarter}, dimension_id, sum(calls), sum(unpriced_calls), sum(cost_micro), "
-        "sum(cost_rest), sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), "
-        "sum(output_tokens), sum(reasoning_tokens) FROM rollup WHERE quarter >= ? AND quarter < ? GROUP BY 1, 2",
-        (first, last),
+        yield from _entry_figures(connection, (last * QUARTER_US, end_us), labels_of)
+    for labels, bounds in _stretches(connection, first, last, labels_of):
+        for number, calls, unpriced, micro, rest, *tokens in connection.execute(
+            "SELECT dimension_id, sum(calls), sum(unpriced_calls), sum(cost_micro), sum(cost_rest), "
+            "sum(input_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(output_tokens), "
+            "sum(reasoning_tokens) FROM rollup WHERE quarter >= ? AND quarter <= ? GROUP BY dimension_id",
+            bounds,
+        ):
+            yield labels, number, (calls, unpriced, micro * PICO_PER_MICRO + rest, *tokens)
+
+
+def _stretches(
+    connection: sqlite3.Connection, first: int, last: int, labels_of: Callable[[int], _Labels]
+) -> list[tuple[_Labels, tuple[int, int]]]:
+    """Return the stretches of quarters, bounds included, that share their labels: SQLite sums each of them."""
+    if not labels_of(0):
+        return [((), (first, last - 1))]
+    found: list[tuple[_Labels, tuple[int, int]]] = []
+    for (quarter,) in connection.execute(
+        "SELECT DISTINCT quarter FROM rollup WHERE quarter >= ? AND quarter < ? ORDER BY quarter", (first, last)
     ):
-        yield row[0], row[1], (row[2], row[3], row[4] * PICO_PER_MICRO + row[5], *row[6:])
+        labels = labels_of(quarter)
+        if found and found[-1][0] == labels:
+            found[-1] = (labels, (found[-1][1][0], quarter))
+        else:
+            found.append((labels, (quarter, quarter)))
+    return found
 
 
 def _entry_figures(
-    connection: sqlite3.Connection, start_us: int, end_us: int
-) -> Iterator[tuple[int, int, Sequence[int]]]:
-    for at_us, dimension_id, kind, amount, unpriced, usage_text in connection.execute(
-        "SELECT at_us, dimension_id, kind, amount_pico, unpriced, usage FROM entry "
+    connection: sqlite3.Connection, bounds: tuple[int, int], labels_of: Callable[[int], _Labels]
+) -> Iterator[tuple[_Labels, int, Sequence[int]]]:
+    for at_us, dimension_id, kind, amount, unpriced, *texts in connection.execute(
+        "SELECT at_us, dimension_id, kind, amount_pico, unpriced, "
+        f"{MONEY_COLUMNS} FROM entry "
         "WHERE at_us >= ? AND at_us < ? AND kind <> 'budget'",
-        (start_us, end_us),
+        bounds,
     ):
-        tokens = (0, 0, 0, 0, 0)
-        if usage_text is not None:
-            usage = usage_from_text(usage_text)
-            tokens = (
-                usage.input_tokens,
-                usage.cache_read_tokens,
-                usage.cache_write_tokens,
-                usage.output_tokens,
-                usage.reasoning_tokens,
-            )
-        yield at_us // QUARTER_US, dimension_id, (int(kind == "charge"), unpriced, amount or 0, *tokens)
+        usage, _ = money_from_row(*texts)
+        tokens = (0, 0, 0, 0, 0) if usage is None else token_totals(usage.leaves)
+        yield labels_of(at_us // QUARTER_US), dimension_id, (int(kind == "charge"), unpriced, amount or 0, *tokens)
 
 
 def entries(

@@ -1,13 +1,16 @@
 """What the book holds, as frozen records: entries, holds, crossings, excess.
 
-Amounts are whole pico-dollars inside and ``Decimal`` dollars by property; a
-missing amount is None (unpriced), never 0. Instants are aware UTC.
+Those that are made for every call are named tuples: making one takes a third of a
+frozen dataclass's time, making it again with a field changed a sixth. Amounts are
+whole pico-dollars inside and ``Decimal`` dollars by property; a missing amount is
+None (unpriced), never 0. Instants are aware UTC.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokencalc.money import usd_from_pico
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 EntryKind = Literal["charge", "correction", "write_off", "budget"]
 """A charge; a reversing or right amount after an error; the end of a lost hold; a budget that was set."""
 
+NOTHING_SAID: Mapping[str, str] = MappingProxyType({})
+"""The tags, or the pricing context, of a call that has none."""
+
 HoldState = Literal["open", "suspect", "settled", "released", "written_off"]
 """``suspect`` is an open hold whose lifetime ran out: still counted."""
 
@@ -29,8 +35,7 @@ AmountSource = Literal["priced", "caller", "billed"]
 """Our own price; where we had none, the caller's figure, or what the response itself said it was billed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dimension:
+class Dimension(NamedTuple):
     """Whom and what a row is about; equal combinations are stored once. Empty text means not said."""
 
     provider: str = ""
@@ -47,7 +52,7 @@ def as_requested(dimension: Dimension, model: str | None, provider: str | None) 
     """Return the dimension by what was asked for, which is all that a reserve knows."""
     if model is None and provider is None:
         return dimension
-    return replace(dimension, model=model or dimension.model, provider=provider or dimension.provider)
+    return dimension._replace(model=model or dimension.model, provider=provider or dimension.provider)
 
 
 DIMENSION_KEYS = ("provider", "model", "agent_id", "user_id", "project", "api_key_id", "operation")
@@ -64,8 +69,7 @@ def hold_id(chain_id: str, number: int) -> str:
     return f"{chain_id}-h{number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryDraft:
+class EntryDraft(NamedTuple):
     """An entry before it has its place in the chain.
 
     ``context`` is what the caller said that decides the price and no response says; a later
@@ -82,7 +86,7 @@ class EntryDraft:
     usage: Usage | None = None
     lines: tuple[CostLine, ...] = ()
     unpriced: tuple[Meter, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = NOTHING_SAID
     hold_id: int | None = None
     corrects: int | None = None
     budgets: tuple[str, ...] = ()
@@ -92,7 +96,7 @@ class EntryDraft:
     source: str | None = None
     notes: tuple[str, ...] = ()
     idempotency_key: str | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = NOTHING_SAID
     fills_unpriced: bool = False
 
     @property
@@ -103,8 +107,7 @@ class EntryDraft:
         return -int(self.fills_unpriced)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One immutable row of the book.
 
     ``at`` is the instant of the call (of the reserve, where there was a hold);
@@ -184,8 +187,7 @@ class Entry:
         return None if self.usage is None else self.usage.billed_usd
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(NamedTuple):
     """The worst case of one call, set aside until it is settled or released.
 
     ``over_limit`` names soft budgets that this hold passes. ``entry_id`` is the

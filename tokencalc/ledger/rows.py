@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tokencalc.clock import instant_from_micros
 from tokencalc.errors import LedgerCorrupt
-from tokencalc.ledger.codec import lines_from_text, usage_from_text
+from tokencalc.ledger.codec import money_from_row
 from tokencalc.ledger.records import Dimension, Entry, EntryDraft, entry_id, hold_id
 from tokencalc.usage import Meter
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from tokencalc.ledger.records import AmountSource, EntryKind
 
 DIMENSION_COLUMNS = "provider, model, agent_id, user_id, project, api_key_id, operation, notional"
+MONEY_COLUMNS = "(SELECT text FROM basis WHERE basis.basis_id = entry.basis_id), usage, lines"
+"""Of the table, or the subquery, that is called entry; `codec.money_from_row` reads them."""
 ENTRY_COLUMNS = (
     "sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced, "
-    "usage, lines, detail, corrects, digest"
+    f"{MONEY_COLUMNS}, detail, corrects, digest"
 )
-"""In the order in which `entry_from_row` reads them."""
+"""In the order in which `entry_from_row` reads them and the chain hashes them, with the basis as text."""
 
 
 @contextmanager
@@ -68,26 +70,30 @@ def dimension_values(dimension: Dimension) -> tuple[object, ...]:
 
 def entry_detail(draft: EntryDraft) -> dict[str, object]:
     """Return what an entry says beyond its columns; only what is there takes room."""
-    said: dict[str, object] = {
-        "tags": dict(draft.tags),
-        "unpriced": list(draft.unpriced),
-        "notes": list(draft.notes),
-        "budgets": list(draft.budgets),
-        "run": draft.run,
-        "hold": draft.hold_id,
-        "requested_model": draft.requested_model,
-        "requested_provider": draft.requested_provider,
-        "source": draft.source,
-        "key": draft.idempotency_key,
-        "context": dict(draft.context),
-    }
-    return {name: value for name, value in said.items() if value}
+    alone = (
+        ("run", draft.run),
+        ("hold", draft.hold_id),
+        ("requested_model", draft.requested_model),
+        ("requested_provider", draft.requested_provider),
+        ("source", draft.source),
+        ("key", draft.idempotency_key),
+    )
+    said: dict[str, object] = {name: value for name, value in alone if value}
+    if not (draft.tags or draft.context or draft.unpriced or draft.notes or draft.budgets):
+        return said
+    for name, mapping in (("tags", draft.tags), ("context", draft.context)):
+        if mapping:
+            said[name] = dict(mapping)
+    for name, several in (("unpriced", draft.unpriced), ("notes", draft.notes), ("budgets", draft.budgets)):
+        if several:
+            said[name] = list(several)
+    return said
 
 
 def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> Entry:
     """Make the public record of an entry from the columns of `ENTRY_COLUMNS`."""
     sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced_calls, *rest = row
-    usage, lines, detail, corrects, digest = rest
+    basis, usage, lines, detail, corrects, digest = rest
     draft = draft_from_columns(
         kind=kind,
         at_us=at_us,
@@ -95,6 +101,7 @@ def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> E
         amount_pico=amount_pico,
         amount_source=amount_source,
         caller_pico=caller_pico,
+        basis=basis,
         usage=usage,
         lines=lines,
         detail=detail,
@@ -112,6 +119,7 @@ def draft_from_columns(  # noqa: PLR0913  # one argument for each column
     amount_pico: int | None,
     amount_source: str | None,
     caller_pico: int | None,
+    basis: str | None,
     usage: str | None,
     lines: str | None,
     detail: str | None,
@@ -120,6 +128,7 @@ def draft_from_columns(  # noqa: PLR0913  # one argument for each column
 ) -> EntryDraft:
     """Make the draft again of which a row was made; its texts are those of the columns."""
     said: dict[str, Any] = json.loads(detail) if detail else {}
+    used, priced = money_from_row(basis, usage, lines)
     return EntryDraft(
         kind=cast("EntryKind", kind),
         at_us=at_us,
@@ -127,8 +136,8 @@ def draft_from_columns(  # noqa: PLR0913  # one argument for each column
         amount_pico=amount_pico,
         amount_source=cast("AmountSource | None", amount_source),
         caller_pico=caller_pico,
-        usage=usage_from_text(usage) if usage else None,
-        lines=lines_from_text(lines) if lines else (),
+        usage=used,
+        lines=priced,
         unpriced=tuple(Meter(meter) for meter in said.get("unpriced", ())),
         tags=said.get("tags", {}),
         hold_id=said.get("hold"),

@@ -10,7 +10,8 @@ sums quarter-hours by dimension, because every zone's hours and days are made of
 quarter-hours. Its cost is kept in two parts, cost_micro * 1000000 + cost_rest
 pico-dollars, because one 64-bit sum ends at 9.2 million dollars. ``unpriced`` is 1
 for a charge without a whole price and -1 for the correction that fills it, so that
-every count of unpriced calls is a sum over entries.
+every count of unpriced calls is a sum over entries. ``basis`` stores what the cost
+lines of many entries have in common once (``codec.Basis``).
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ CREATE INDEX hold_open ON hold (expires_us) WHERE state = 'open';
 CREATE TABLE hold_scope (
     hold_id INTEGER NOT NULL, period_id INTEGER NOT NULL, PRIMARY KEY (hold_id, period_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX hold_scope_period ON hold_scope (period_id);
 CREATE TABLE hold_event (
     event_id INTEGER PRIMARY KEY, hold_id INTEGER NOT NULL, kind TEXT NOT NULL,
     at_us INTEGER NOT NULL, amount_pico INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE basis (basis_id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE entry (
     sequence INTEGER PRIMARY KEY, dimension_id INTEGER NOT NULL, kind TEXT NOT NULL,
     at_us INTEGER NOT NULL, recorded_us INTEGER NOT NULL,
     amount_pico INTEGER, amount_source TEXT, caller_pico INTEGER, unpriced INTEGER NOT NULL,
-    usage TEXT, lines TEXT, detail TEXT, corrects INTEGER, digest BLOB NOT NULL
+    basis_id INTEGER, usage TEXT, lines TEXT, detail TEXT, corrects INTEGER, digest BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entry_at ON entry (at_us);
 CREATE INDEX entry_corrects ON entry (corrects) WHERE corrects IS NOT NULL;

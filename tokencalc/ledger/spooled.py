@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.ledger.codec import json_text, lines_text, usage_from_text, usage_text
+from tokencalc.ledger.codec import json_text, money_texts, usage_from_text, usage_text
 from tokencalc.ledger.rows import decoding, dimension_from_row, dimension_values, draft_from_columns, entry_detail
 from tokencalc.money import decimal_text
 from tokencalc.usage import Usage
@@ -82,14 +82,16 @@ def spooled_from(values: Mapping[str, Any]) -> Spooled:
 
 
 def _draft_values(draft: EntryDraft) -> dict[str, Any]:
+    basis, usage, lines = money_texts(draft.usage, draft.lines)
     return {
         "at_us": draft.at_us,
         "dimension": list(dimension_values(draft.dimension)),
         "amount_pico": draft.amount_pico,
         "amount_source": draft.amount_source,
         "caller_pico": draft.caller_pico,
-        "usage": None if draft.usage is None else usage_text(draft.usage),
-        "lines": lines_text(draft.lines) if draft.lines else None,
+        "basis": basis,
+        "usage": usage,
+        "lines": lines,
         "detail": json_text(entry_detail(draft)),
     }
 
@@ -102,6 +104,7 @@ def _draft_from(values: Mapping[str, Any]) -> EntryDraft:
         amount_pico=values["amount_pico"],
         amount_source=values["amount_source"],
         caller_pico=values["caller_pico"],
+        basis=values["basis"],
         usage=values["usage"],
         lines=values["lines"],
         detail=values["detail"],

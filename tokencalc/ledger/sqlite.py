@@ -211,7 +211,7 @@ class SqliteStore:
                 except BaseException:  # bulk: whatever stops the opening, its connection is not left to the collector
                     connection.close()
                     raise
-                self._transaction = SqliteTransaction(connection, chain_id, self.name)
+                self._transaction = SqliteTransaction(connection, chain_id, self.name, is_heard=bool(self._tell))
                 self._writing = connection
         return self._writing
 

@@ -15,12 +15,13 @@ def _marks(count: int) -> str:
 
 
 INSERT_DIMENSION = f"INSERT INTO dimension VALUES ({_marks(9)})"
+INSERT_BASIS = "INSERT INTO basis VALUES (?, ?)"
 INSERT_SCOPE = f"INSERT INTO hold_scope VALUES ({_marks(2)})"
 INSERT_EVENT = f"INSERT INTO hold_event (hold_id, kind, at_us, amount_pico) VALUES ({_marks(4)})"
 INSERT_REPLAY = f"INSERT INTO idempotency VALUES ({_marks(4)})"
 INSERT_ENTRY = (
     "INSERT INTO entry (sequence, dimension_id, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, "
-    f"unpriced, usage, lines, detail, corrects, digest) VALUES ({_marks(14)})"
+    f"unpriced, basis_id, usage, lines, detail, corrects, digest) VALUES ({_marks(15)})"
 )
 INSERT_PERIOD = f"INSERT INTO budget_period VALUES ({_marks(12)})"
 UPDATE_PERIOD = (

@@ -10,10 +10,10 @@ refusal never undoes another caller's work.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from tokencalc.events import Event
     from tokencalc.ledger.records import Dimension, Entry, EntryDraft, ExcessReason, HoldState
@@ -111,6 +111,10 @@ class Transaction(Protocol):
     """The ledger's own id, part of every public entry and hold id."""
     events: list[Event]
     """What is to be announced once the batch is committed and answered."""
+    is_heard: bool
+    """Whether anybody listens; without listeners nobody needs to make events."""
+    remembered: dict[Hashable, Any]
+    """What rules have worked out from rows of the book; dropped with those rows, and with every changed budget."""
     now_us: int
     """The instant of this transaction, read once inside the lock."""
     last_us: int

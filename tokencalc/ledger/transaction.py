@@ -10,35 +10,39 @@ valid until another connection commits (``PRAGMA data_version``).
 from __future__ import annotations
 
 import json
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.ledger import statements
 from tokencalc.ledger.book import CACHE_ROWS, LOOKUP_ROWS, CachedBook
 from tokencalc.ledger.chain import entry_digest
-from tokencalc.ledger.codec import json_text, lines_text, usage_text
+from tokencalc.ledger.codec import json_text, usage_beside
 from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
+from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
 
 _CLOCK_STEP_US = 1_000_000
 _FOREVER_US = 2**62
+_NO_TOKENS = (0, 0, 0, 0, 0)
 
 
 class SqliteTransaction(CachedBook):
     """Implements `tokencalc.ledger.store.Transaction` over one SQLite connection."""
 
-    def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str, *, is_heard: bool) -> None:
         """Work on a connection whose transactions the store begins and ends."""
         super().__init__(connection, chain_id, ledger)
+        self.is_heard = is_heard
         self.now_us = 0
         self.events: list[Event] = []
         self._clear_changes()
@@ -60,6 +64,7 @@ class SqliteTransaction(CachedBook):
 
     def _clear_changes(self) -> None:
         self._new_dimensions = []
+        self._new_bases = []
         self._new_entries: list[tuple[object, ...]] = []
         self._batch_entries: dict[int, Entry] = {}
         self._new_replays: list[tuple[object, ...]] = []
@@ -71,7 +76,7 @@ class SqliteTransaction(CachedBook):
         self._new_crossings: list[tuple[object, ...]] = []
         self._new_excess: list[tuple[object, ...]] = []
         self._new_scopes: list[tuple[object, ...]] = []
-        self._rollup: dict[tuple[int, int], list[int]] = {}
+        self._rollup: dict[tuple[int, int], tuple[int, ...]] = {}
 
     # idempotency
 
@@ -91,6 +96,7 @@ class SqliteTransaction(CachedBook):
             (row.budget_id, row.name, row.revision, row.definition, row.set_us, row.entries_until_us),
         )
         self._budgets = None
+        self.remembered.clear()
 
     def periods_of(self, budget: BudgetRow) -> list[PeriodRow]:
         """Return every period row of the budget's current revision."""
@@ -154,22 +160,26 @@ class SqliteTransaction(CachedBook):
         dimension_id = self._dimension_id(draft.dimension)
         detail = entry_detail(draft)
         unpriced = draft.unpriced_calls
-        columns = (
-            draft.kind,
-            draft.at_us,
-            self.now_us,
-            draft.amount_pico,
-            draft.amount_source,
-            draft.caller_pico,
-            unpriced,
-            usage_text(draft.usage) if draft.usage is not None else None,
-            lines_text(draft.lines) if draft.lines else None,
+        basis_id, basis = self._basis(draft.usage, draft.lines) if draft.lines else (None, None)
+        kind, amounts = draft.kind, (draft.amount_pico, draft.amount_source, draft.caller_pico, unpriced)
+        texts = (
+            None if draft.usage is None else usage_beside(draft.usage, basis),
+            None if basis is None else basis.lines_text(draft.lines),
             json_text(detail) if detail else None,
-            draft.corrects,
         )
         self._sequence += 1
-        self._digest = entry_digest(self._digest, self._sequence, draft.dimension, columns)
-        self._new_entries.append((self._sequence, dimension_id, *columns, self._digest))
+        self._digest = entry_digest(
+            self._digest,
+            self._sequence,
+            draft.dimension,
+            (kind, draft.at_us, self.now_us, *amounts, basis and basis.text, *texts, draft.corrects),
+        )
+        self._new_entries.append(
+            (
+                self._sequence, dimension_id, kind, draft.at_us, self.now_us, *amounts, basis_id, *texts,
+                draft.corrects, self._digest,
+            )
+        )  # fmt: skip
         if draft.kind != "budget":
             self._roll_up(draft, dimension_id, unpriced)
         entry = entry_from_draft(draft, self._sequence, self._digest, recorded_us=self.now_us, chain_id=self.chain_id)
@@ -177,14 +187,11 @@ class SqliteTransaction(CachedBook):
         return entry
 
     def _roll_up(self, draft: EntryDraft, dimension_id: int, unpriced: int) -> None:
-        row = self._rollup.setdefault((draft.at_us // QUARTER_US, dimension_id), [0] * 9)
-        usage = draft.usage
-        figures = [int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO)]
-        if usage is not None:
-            figures += [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens]
-            figures += [usage.output_tokens, usage.reasoning_tokens]
-        for index, figure in enumerate(figures):
-            row[index] += figure
+        key = (draft.at_us // QUARTER_US, dimension_id)
+        tokens = _NO_TOKENS if draft.usage is None else token_totals(draft.usage.leaves)
+        figures = (int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO), *tokens)
+        row = self._rollup.get(key)
+        self._rollup[key] = figures if row is None else tuple(map(add, row, figures))
 
     def entry(self, sequence: int) -> Entry:
         """Return one entry."""
@@ -298,13 +305,15 @@ class SqliteTransaction(CachedBook):
     def _flush_entries(self) -> None:
         many = self._connection.executemany
         _write(many, statements.INSERT_DIMENSION, self._new_dimensions)
+        _write(many, statements.INSERT_BASIS, self._new_bases)
         _write(many, statements.INSERT_ENTRY, self._new_entries)
         _write(many, statements.ADD_ROLLUP, [(*key, *row) for key, row in self._rollup.items()])
-        self._new_dimensions, self._new_entries, self._rollup = [], [], {}
+        self._new_dimensions, self._new_bases, self._new_entries, self._rollup = [], [], [], {}
 
     def committed(self) -> None:
         """Keep what was read for the next batch, unless it has grown too large."""
-        if max(len(self._periods), len(self._holds), len(self._dimensions)) > CACHE_ROWS:
+        kept: tuple[Sized, ...] = (self._periods, self._holds, self._dimensions, self._bases, self.remembered)
+        if any(len(rows) > CACHE_ROWS for rows in kept):
             self.abandon()
 
     def _hold_values(self, row: HoldRow) -> tuple[object, ...]:

@@ -104,9 +104,8 @@ def worst_case(  # noqa: PLR0913  # what decides a price
     the whole input reaches.
     """
     at = instant_from(at, name="at")
-    counts = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     card = catalog.timeline(model, provider).at(at)
-    plan = card.plan(_conditions(counts, context, card) if context else NOTHING_SAID, at)
+    plan = card.plan(_conditions(Usage(), context, card) if context else NOTHING_SAID, at)
     asked = (
         (dearest(plan, _DEAREST_INPUT, input_tokens) or Meter.INPUT, input_tokens),
         (dearest(plan, _DEAREST_OUTPUT, input_tokens) or Meter.OUTPUT, output_tokens),
