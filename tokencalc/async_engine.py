@@ -22,6 +22,7 @@ from tokencalc.ledger.store import Step
 from tokencalc.spooling import LEDGER_FAILURES
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tokencalc.errors import IdempotencyConflict
     from tokencalc.estimation import Estimate
     from tokencalc.explaining import Explanation
+    from tokencalc.ledger.backup import Backup
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
     from tokencalc.prompts import PromptAdvice
@@ -201,6 +203,10 @@ class AsyncEngine:
     async def verify(self, *, expect: str | None = None) -> Verification:
         """Check chain, counters and rollups; see `Engine.verify`."""
         return await asyncio.to_thread(partial(self.engine.verify, expect=expect))
+
+    async def backup(self, path: str | os.PathLike[str], **arguments: Any) -> Backup:
+        """Copy the ledger to a new file while others go on; see `Engine.backup`. Runs on a thread."""
+        return await asyncio.to_thread(partial(self.engine.backup, path, **arguments))
 
     # the queue
 

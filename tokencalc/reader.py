@@ -22,6 +22,7 @@ from tokencalc.spooling import Spooling
 from tokencalc.verbs import Verbs
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tokencalc.clock import Clock
     from tokencalc.config import Settings
     from tokencalc.explaining import Explanation
+    from tokencalc.ledger.backup import Backup
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry, Hold
     from tokencalc.ledger.spool import ReadBack
@@ -161,6 +163,16 @@ class BookReader:
         from tokencalc.budgets import checks  # noqa: PLC0415  # 7 ms that only this verb needs
 
         return checks.verify(self.store, expect=expect)
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Backup:
+        """Copy the ledger, as it is at one moment, to a new file, while others go on writing; checked and synced.
+
+        The copy holds everything that was acknowledged before. ``progress`` is called with (pages done, pages in
+        all). Raises CallInvalid where ``path`` is taken; nothing stands there unless all went well.
+        """
+        from tokencalc.ledger.backup import back_up  # noqa: PLC0415  # only this verb needs it
+
+        return back_up(self.store, path, progress)
 
     # the queue
 

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.contract.tables import write_table
-from tokencalc.cli import reprice
 from tokencalc.cli.lines import exact_dollars
 from tokencalc.cli.main import main
+from tokencalc.cli.progress import progress_bar
 from tokencalc.engine import Engine
 from tokencalc.usage import Meter, Usage
 
@@ -237,7 +237,7 @@ def test_a_bar_is_drawn_for_many_charges_only(
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     for total, expected in ((100, ""), (5000, "pricing again")):
-        with reprice._progress() as progress:
+        with progress_bar("pricing again", least=3000) as progress:
             assert progress is not None
             progress(total // 2, total)
             progress(total, total)

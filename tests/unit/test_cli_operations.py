@@ -1,4 +1,4 @@
-"""Commands for whoever runs a ledger: what they say of a spool."""
+"""Commands for whoever runs a ledger: backups, and what the doctor says of a spool."""
 
 from __future__ import annotations
 
@@ -76,3 +76,18 @@ def test_the_doctor_says_that_a_spool_cannot_be_read(ledger: Path) -> None:
     Spool(ledger).path.mkdir()
     ((state, text),) = checks(ledger, code=1)
     assert (state, text.split(":")[0]) == ("bad", "cannot be read")
+
+
+def test_backup_makes_a_ledger_that_verifies_and_tells_its_head(ledger: Path) -> None:
+    made = parsed("backup", "copy.db", "--ledger", ledger)
+    assert (made["entries"], made["path"]) == (1, str(ledger.with_name("copy.db")))
+    assert parsed("verify", "--ledger", "copy.db", "--expect", made["head"])["ok"]
+    text = run("backup", "again.db", "--ledger", ledger).stdout
+    assert "Copied: 1 entry to" in text
+    assert made["head"] in text
+
+
+def test_backup_refuses_to_overwrite_and_to_copy_what_is_not_there(ledger: Path) -> None:
+    assert parsed("backup", ledger, "--ledger", ledger, code=2)["error"] == "call_invalid"
+    assert parsed("backup", "copy.db", "--ledger", "none.db", code=2)["error"] == "call_invalid"
+    assert not ledger.with_name("copy.db").exists()

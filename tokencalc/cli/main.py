@@ -31,6 +31,7 @@ _HELP = {
     "explain": "How an entry's amount comes about, line by line.",
     "reprice": "Price booked calls again, and correct what differs.",
     "verify": "Check that nobody changed the ledger.",
+    "backup": "Copy the ledger while others write to it.",
     "import": "Book the calls in your coding agents' logs.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
@@ -124,6 +125,10 @@ def _load_book(name: str) -> click.Command | None:
         from tokencalc.cli.verify import verify
 
         return verify
+    if name == "backup":
+        from tokencalc.cli.backup import backup
+
+        return backup
     return _load_rare(name)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tokencalc.cli.exits import OK
 from tokencalc.cli.options import Instant, examples, json_option, ledger_option, open_ledger
 from tokencalc.cli.output import counted, dollars, number, put, put_json, say, table
+from tokencalc.cli.progress import progress_bar
 from tokencalc.errors import PriceUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tokencalc.engine import Engine
@@ -53,7 +52,7 @@ def reprice(  # noqa: PLR0913  # one argument for each option
     With --apply a correction is appended for each, in the period of its call; nothing
     that was written changes. Running it again corrects nothing twice.
     """
-    with open_ledger(ledger) as engine, _progress() as progress:
+    with open_ledger(ledger) as engine, progress_bar("pricing again", least=_LONG_CHARGES) as progress:
         found = engine.reprice(since=since, until=until, model=model, provider=provider, apply=apply, progress=progress)
         unknown = "" if found.charges or model is None else _unknown(engine, model, provider)
     if as_json:
@@ -168,24 +167,3 @@ def _show_missing(title: str, found: Sequence[Unpriced]) -> None:
     )
     if len(found) > _MOST_ROWS:
         put(f"{counted(len(found) - _MOST_ROWS, 'more reason')}: see --json.")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with ExitStack() as stack:
-        shown: list[Any] = []
-
-        def progress(charges: int, total: int) -> None:
-            if total < _LONG_CHARGES:
-                return
-            if not shown:
-                shown.append(
-                    stack.enter_context(click.progressbar(length=total, label="pricing again", file=sys.stderr))
-                )
-            shown[0].length = total
-            shown[0].update(charges - shown[0].pos)
-
-        yield progress

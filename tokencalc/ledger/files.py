@@ -51,7 +51,7 @@ def prepare_file(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(len(_SQLITE_HEADER))
         if not header:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise LedgerUnavailable(
             f"ledger {path}: cannot be opened ({error.strerror or error}); "
@@ -70,10 +70,11 @@ def _make_folder(folder: Path) -> None:
     made = [folder, *(above for above in folder.parents if not above.exists())]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for one in reversed(made):
-        _sync_folder(one.parent)
+        sync_folder(one.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until names that were made, changed or removed in a folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tokencalc.ledger.files import sync_folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -78,7 +80,7 @@ class Spool:
         text = "".join(f"{sealed(values)}\n" for values in lines)
         with self._locked_spool() as descriptor:
             _append(descriptor, text.encode("ascii"))
-        _sync_folder(self.path)
+        sync_folder(self.path.parent)
 
     def read_back(self, book: Callable[[Sequence[Values]], Sequence[Verdict]]) -> ReadBack:
         """Hand every line to ``book`` and keep those that it could not book; nothing where another does it now."""
@@ -129,7 +131,7 @@ class Spool:
             return False
         with self._locked_spool():
             self.path.rename(self._reading_path)
-        _sync_folder(self.path)
+        sync_folder(self.path.parent)
         return True
 
     def _work_through(self, book: Callable[[Sequence[Values]], Sequence[Verdict]]) -> ReadBack:
@@ -150,7 +152,7 @@ class Spool:
             self._reading_path.unlink()
         elif len(kept) < len(lines):
             self._replace_reading(kept)
-        _sync_folder(self.path)
+        sync_folder(self.path.parent)
         return ReadBack(booked=len(lines) - len(kept) - len(refused), refused=len(refused), waiting=len(kept))
 
     def _keep_refused(self, refused: Sequence[tuple[bytes, str]]) -> None:
@@ -162,7 +164,7 @@ class Spool:
         new = [text for text in texts if _refused_line(text.encode("ascii")) not in known]
         with _opened(self.refused_path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as descriptor:
             _append(descriptor, "".join(f"{text}\n" for text in new).encode("ascii"))
-        _sync_folder(self.refused_path)
+        sync_folder(self.refused_path.parent)
 
     def _replace_reading(self, lines: Sequence[bytes]) -> None:
         made = self._reading_path.with_name(f"{self._reading_path.name}-new")
@@ -269,12 +271,6 @@ def _append(descriptor: int, data: bytes) -> None:
     except OSError:
         os.ftruncate(descriptor, size)
         raise
-
-
-def _sync_folder(path: Path) -> None:
-    """Wait until a name that was made, changed or removed is on disk."""
-    with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        os.fsync(descriptor)
 
 
 _open_descriptors: set[int] = set()
