@@ -163,7 +163,7 @@ def test_a_release_under_a_lowered_limit_gives_back_what_it_held(engine: Engine,
 def test_another_zone_counts_its_own_day_and_says_when_it_ends(
     engine: Engine, clock: ManualClock, zone: str, key: str, spent: str, resets: str
 ) -> None:
-    """Two dollars each at 17:00 of the day before, 08:30, 14:30 and 15:30: Tokyo's day began at 15:00, Nepal's at 18:15."""
+    """Two dollars at 17:00 of the day before, 08:30, 14:30, 15:30: Tokyo's day began at 15:00, Nepal's at 18:15."""
     clock.jump_to("2026-11-20T16:00:00Z")
     engine.set_budget(BEFORE)
     for hour in ("08:30", "14:30", "15:30"):
