@@ -228,8 +228,8 @@ class SqliteStore:
             self._file = file
         elif file != self._file:
             raise LedgerUnavailable(
-                f"ledger {self.name}: the file was removed, replaced or emptied while it was open, and nothing is written "
-                "into one that nobody finds; put it back, or open the engine again to start with the file that is there",
+                f"ledger {self.name}: the file was removed, replaced or emptied while it was open, and nothing is "
+                "written into one that nobody finds; put it back, or open the engine again to start with what is there",
                 ledger=self.name,
             )
 
