@@ -219,19 +219,20 @@ class AsyncEngine:
             outcome = ticket.outcome
             assert outcome is not None  # noqa: S101  # delivered with one; this tells mypy
             if future.cancelled():
-                if outcome.error is None and on_lost is not None:
-                    on_lost(outcome.value)
+                _tell_lost(ticket, on_lost)
             elif outcome.error is not None:
                 future.set_exception(outcome.error)
             else:
                 future.set_result(outcome.value)
 
         def on_outcome(ticket: Ticket) -> None:
+            if ticket.cancelled:  # the loop may end before it could tell
+                _tell_lost(ticket, on_lost)
+                return
             try:
                 loop.call_soon_threadsafe(deliver, ticket)
             except RuntimeError:  # the loop was closed: nobody awaits this any more
-                if ticket.outcome is not None and ticket.outcome.error is None and on_lost is not None:
-                    on_lost(ticket.outcome.value)
+                _tell_lost(ticket, on_lost)
 
         self.engine.sweep_soon()
         ticket = self.engine.store.writer.post(step, on_outcome)
@@ -239,6 +240,8 @@ class AsyncEngine:
             return await future
         except asyncio.CancelledError:
             ticket.cancelled = True
+            if future.done() and not future.cancelled():  # it was delivered, and the task cancelled before it went on
+                _tell_lost(ticket, on_lost)
             raise
 
     def _release_lost(self, hold: Hold) -> None:
@@ -248,3 +251,9 @@ class AsyncEngine:
                 self.engine.store.writer.post(self.engine.verbs.release(hold), lambda _: None)
             except LedgerError:  # closed meanwhile: the hold stays, becomes suspect and is shown as such
                 return
+
+
+def _tell_lost(ticket: Ticket, on_lost: Callable[[Any], None] | None) -> None:
+    """Hand over a result that nobody awaits any more."""
+    if on_lost is not None and ticket.outcome is not None and ticket.outcome.error is None:
+        on_lost(ticket.outcome.value)
