@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from tokencalc.budgets import setting
 from tokencalc.engine import Engine
 from tokencalc.errors import LedgerError
-from tokencalc.inbox import Inbox
+from tokencalc.inbox import Inbox, tell_lost
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
 from tokencalc.spooling import LEDGER_FAILURES
@@ -231,6 +231,8 @@ class AsyncEngine:
             return await future
         except asyncio.CancelledError:
             ticket.cancelled = True
+            if future.done() and not future.cancelled():  # it was delivered, and the task cancelled before it went on
+                tell_lost(ticket, on_lost)
             raise
 
     def _release_lost(self, hold: Hold) -> None:

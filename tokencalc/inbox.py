@@ -31,6 +31,9 @@ class Inbox:
         """Return what takes a ticket's outcome to the future; ``on_lost`` gets a value that nobody awaits any more."""
 
         def post(ticket: Ticket) -> None:
+            if ticket.cancelled:  # the loop may end before it could tell
+                tell_lost(ticket, on_lost)
+                return
             # First the letter, then the look whether somebody comes for it; `_deliver` does it the other way round.
             self._letters.append((future, on_lost, ticket))
             if not self._is_due:
@@ -46,7 +49,7 @@ class Inbox:
             self._is_due = False
             while self._letters:
                 _, on_lost, ticket = self._letters.popleft()
-                _lose(ticket, on_lost)
+                tell_lost(ticket, on_lost)
 
     def _deliver(self) -> None:
         self._is_due = False
@@ -54,14 +57,15 @@ class Inbox:
             future, on_lost, ticket = self._letters.popleft()
             outcome = ticket.outcome
             if future.cancelled() or outcome is None:
-                _lose(ticket, on_lost)
+                tell_lost(ticket, on_lost)
             elif outcome.error is not None:
                 future.set_exception(outcome.error)
             else:
                 future.set_result(outcome.value)
 
 
-def _lose(ticket: Ticket, on_lost: Callable[[Any], None] | None) -> None:
+def tell_lost(ticket: Ticket, on_lost: Callable[[Any], None] | None) -> None:
+    """Hand over a value that nobody awaits any more."""
     outcome = ticket.outcome
     if outcome is not None and outcome.error is None and on_lost is not None:
         on_lost(outcome.value)

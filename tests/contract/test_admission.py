@@ -13,13 +13,12 @@ import pytest
 from tests.contract.calls import MODEL, figures, hold, is_admitted, spend, usd
 from tokencalc import AsyncEngine, Budget
 from tokencalc.errors import BudgetExceeded
+from tokencalc.ledger.records import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.contract.conftest import Book
     from tokencalc import Engine
-    from tokencalc.ledger.records import Hold
 
 
 def race(threads: int, attempts: int, reserve: Callable[[int], Hold]) -> int:
@@ -42,16 +41,28 @@ def test_threads_get_exactly_the_room_there_is(engine: Engine, threads: int, att
     assert (Decimal(0), Decimal("0.1") * room, Decimal(0)) == figures(engine, "b")
 
 
-@pytest.mark.parametrize("threads", [1, 8, 32])
-def test_three_nested_budgets_admit_what_the_tightest_allows(engine: Engine, threads: int) -> None:
+@pytest.mark.parametrize("threads", [1, 8, 32, 128])
+@pytest.mark.parametrize("room", [(12, 9, 15), (9, 15, 12), (15, 12, 9), (9, 9, 9), (0, 9, 9)])
+def test_three_nested_budgets_admit_what_the_tightest_allows(
+    engine: Engine, room: tuple[int, int, int], threads: int
+) -> None:
+    """The tightest is the outermost, the middle or the innermost; none of them counts more than was admitted."""
+    scopes: tuple[dict[str, str], ...] = ({}, {"project": "p"}, {"project": "p", "agent_id": "*"})
+    for name, calls, scope in zip(("all", "project", "agent"), room, scopes, strict=True):
+        engine.set_budget(Budget(name=name, limit_usd=Decimal("0.1") * calls, period="month", scope=scope))
+    assert race(threads, 128, lambda _: hold(engine, "0.1", agent_id="a", project="p")) == min(room)
+    for name, value in (("all", None), ("project", None), ("agent", "a")):
+        assert figures(engine, name, value)[1] == Decimal("0.1") * min(room)
+
+
+def test_budgets_that_overlap_share_what_each_has_left(engine: Engine) -> None:
     engine.set_budget(Budget(name="all", limit_usd="1.2", period="month"))
     engine.set_budget(Budget(name="project", limit_usd="0.9", scope={"project": "p"}))
     engine.set_budget(Budget(name="agent", limit_usd="0.5", period="total", scope={"agent_id": "*"}))
     agents = ("a", "b", "c")
-
-    admitted = race(threads, 60, lambda n: hold(engine, "0.1", agent_id=agents[n % 3], project="p"))
+    admitted = race(32, 60, lambda n: hold(engine, "0.1", agent_id=agents[n % 3], project="p"))
     assert admitted == 9, "the project's room"
-    outside = race(threads, 60, lambda n: hold(engine, "0.1", agent_id=agents[n % 3]))
+    outside = race(32, 60, lambda n: hold(engine, "0.1", agent_id=agents[n % 3]))
     assert outside == 3, "what the month leaves over"
     assert usd("0", "0.9", "0") == figures(engine, "project")
     assert usd("0", "1.2", "0") == figures(engine, "all")
@@ -65,23 +76,33 @@ def test_eight_first_requests_of_an_unknown_user_share_one_budget(engine: Engine
     assert race(8, 8, lambda _: hold(engine, "0.1")) == 8, "a call that names no user is in none"
 
 
-def test_sixty_four_tasks_get_exactly_the_room_there_is(book: Book) -> None:
-    engine = book.open()
-    engine.set_budget(Budget(name="b", limit_usd=1))
+def test_first_requests_of_forty_unknown_users_in_turn_share_their_budgets(engine: Engine) -> None:
+    """Each time eight meet a user whom nobody has met, through threads and through tasks."""
+    engine.set_budget(Budget(name="users", limit_usd="0.3", period="total", scope={"user_id": "*"}))
+    for number in range(20):
+        assert race(8, 8, lambda _: hold(engine, "0.1", user_id=f"u{number}")) == 3  # noqa: B023  # ends in the round
+        assert asyncio.run(admitted_tasks(engine, 8, user_id=f"t{number}")) == 3
+    assert len(engine.budget_statuses("users")) == 40
 
-    async def attempt(twin: AsyncEngine) -> int:
-        try:
-            await twin.reserve(model=MODEL, amount_usd="0.1")
-        except BudgetExceeded:
-            return 0
-        return 1
 
-    async def run() -> int:
-        twin = AsyncEngine(engine)
-        return sum(await asyncio.gather(*(attempt(twin) for _ in range(64))))
+async def admitted_tasks(engine: Engine, tasks: int, **about: str) -> int:
+    """Try to hold ten cents in so many tasks at once; return how many were admitted."""
+    twin = AsyncEngine(engine)
+    found = await asyncio.gather(
+        *(twin.reserve(model=MODEL, amount_usd="0.1", **about) for _ in range(tasks)),  # type: ignore[arg-type]  # names
+        return_exceptions=True,
+    )
+    assert {type(one) for one in found} <= {Hold, BudgetExceeded}
+    return sum(isinstance(one, Hold) for one in found)
 
-    assert asyncio.run(run()) == 10
-    assert usd("0", "1", "0") == figures(engine, "b")
+
+@pytest.mark.parametrize("room", [(5, 9, 7), (9, 5, 7), (9, 7, 5), (128, 129, 130), (0, 1, 2)])
+def test_128_tasks_get_exactly_the_room_there_is(engine: Engine, room: tuple[int, int, int]) -> None:
+    scopes: tuple[dict[str, str], ...] = ({}, {"project": "p"}, {"project": "p", "user_id": "*"})
+    for name, calls, scope in zip(("all", "project", "user"), room, scopes, strict=True):
+        engine.set_budget(Budget(name=name, limit_usd=Decimal("0.1") * calls, scope=scope))
+    assert asyncio.run(admitted_tasks(engine, 128, project="p", user_id="u")) == min(room)
+    assert figures(engine, "all")[1] == Decimal("0.1") * min(room)
 
 
 def test_tasks_and_threads_share_the_room(engine: Engine) -> None:

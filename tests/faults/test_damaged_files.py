@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -202,6 +203,43 @@ def test_a_lock_of_another_program_is_named_and_the_ledger_goes_on_when_it_is_go
         assert engine.verify().problems == ()
 
 
+@pytest.mark.parametrize("mode", ["NORMAL", "EXCLUSIVE"])
+def test_a_program_that_keeps_the_file_to_itself_is_named_in_bounded_time(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Another program holds an exclusive lock before we open: opening fails, and works when it has gone."""
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 20)
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
+        other.execute(f"PRAGMA locking_mode = {mode}")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerUnavailable, match="database is locked; another program holds") as error:
+            spend(open_engine(ledger))
+        assert error.value.locked
+        other.execute("ROLLBACK")
+    with open_engine(ledger) as engine:
+        spend(engine)
+        assert (engine.report().total.calls, engine.verify().problems) == (301, ())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.99])
+def test_a_ledger_truncated_while_it_is_open_is_an_error_of_ours_and_never_a_clean_book(
+    ledger: Path, share: float
+) -> None:
+    def truncate_and_go_on() -> None:
+        with open_engine(ledger) as engine:
+            spend(engine)
+            os.truncate(ledger, int(ledger.stat().st_size * share))
+            for _ in range(3):
+                spend(engine)
+            list(engine.entries())
+            assert engine.verify().problems == (), "found at least"
+            pytest.fail("the damage was not seen")
+
+    with pytest.raises(LedgerError, match=r"ledger .*ledger\.db") as error:
+        truncate_and_go_on()
+    assert isinstance(error.value, LedgerCorrupt | LedgerUnavailable)
+
+
 @pytest.mark.parametrize("another", ["none", "a copy"])
 def test_a_ledger_that_is_removed_or_replaced_while_it_is_open_takes_no_more_money(ledger: Path, another: str) -> None:
     with open_engine(ledger) as engine:
@@ -209,9 +247,9 @@ def test_a_ledger_that_is_removed_or_replaced_while_it_is_open_takes_no_more_mon
         kept = ledger.with_name("kept.db")
         ledger.rename(kept)
         for _ in range(2):
-            with pytest.raises(LedgerUnavailable, match="the file was removed or replaced while it was open"):
+            with pytest.raises(LedgerUnavailable, match="the file was removed, replaced or emptied while it was open"):
                 spend(engine)
-            with pytest.raises(LedgerUnavailable, match="the file was removed or replaced while it was open"):
+            with pytest.raises(LedgerUnavailable, match="the file was removed, replaced or emptied while it was open"):
                 engine.report()
             if another == "a copy":
                 shutil.copy(kept, ledger)

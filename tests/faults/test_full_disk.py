@@ -74,6 +74,7 @@ def test_threads_on_a_full_disk_each_get_their_own_answer(engine: Engine) -> Non
         found = list(pool.map(attempt, range(400)))
     acknowledged = [one for one in found if one is not None]
     assert 0 < len(acknowledged) < 400
+    assert not engine.store.writer._queue, "what was refused is with its caller, not in memory for later"
     assert {entry.entry_id for entry in engine.entries()} == set(acknowledged)
     assert engine.verify().problems == ()
     engine.close()

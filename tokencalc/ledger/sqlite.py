@@ -221,15 +221,15 @@ class SqliteStore:
             return
         try:
             found = os.stat(self.path)  # noqa: PTH116  # a third of the time of Path.stat, once a batch
-            file = (found.st_dev, found.st_ino)
+            file = (found.st_dev, found.st_ino) if found.st_size or self._file is None else None
         except OSError:
             file = None
         if self._file is None:
             self._file = file
         elif file != self._file:
             raise LedgerUnavailable(
-                f"ledger {self.name}: the file was removed or replaced while it was open, and nothing is written into "
-                "one that nobody finds; put it back, or open the engine again to start with the file that is there",
+                f"ledger {self.name}: the file was removed, replaced or emptied while it was open, and nothing is "
+                "written into one that nobody finds; put it back, or open the engine again to start with what is there",
                 ledger=self.name,
             )
 

@@ -17,15 +17,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tokencalc.errors import LedgerClosed, LedgerUnavailable
+from tokencalc.errors import LedgerClosed, LedgerError, LedgerUnavailable
+from tokencalc.ledger.store import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokencalc.ledger.store import Step
+    from tokencalc.ledger.store import Transaction
 
 Result = TypeVar("Result")
 
@@ -112,6 +114,7 @@ class GroupWriter:
         """Start with an empty queue and new locks: at birth, and in a forked child."""
         self._mutex = threading.Lock()
         self._queue: deque[Ticket] = deque()
+        self._dropped: deque[Step[Any]] = deque()
         self._leader: Ticket | None = None
         self._last_batch_steps = 0
         self._batch: list[Ticket] = []
@@ -122,6 +125,9 @@ class GroupWriter:
 
     def close(self) -> None:
         """Refuse further steps; those that wait are still run by whoever leads."""
+        if self._dropped:
+            with suppress(LedgerError):  # closed already, or the ledger fails: what was dropped is lost with it
+                self.run(Step(_do_nothing))
         with self._mutex:
             self._closed = True
             thread, self._thread = self._thread, None
@@ -153,11 +159,19 @@ class GroupWriter:
         return [ticket.outcome or Outcome() for ticket in tickets]
 
     def post(self, step: Step[Any], on_outcome: Callable[[Ticket], None]) -> Ticket:
-        """Queue a step without waiting; ``on_outcome`` is called on another thread. For asyncio and finalizers."""
+        """Queue a step without waiting; ``on_outcome`` is called on another thread. For asyncio."""
         ticket = Ticket(step, on_outcome)
         if self._enqueue([ticket]):
             self._lead_in_background()
         return ticket
+
+    def drop(self, step: Step[Any]) -> None:
+        """Leave a step for the next batch, or for `close`; nobody is told what became of it. For finalizers.
+
+        The collector may run a finalizer in the middle of any line, of ours too: here no lock is taken and nobody
+        is waited for.
+        """
+        self._dropped.append(step)
 
     def _enqueue(self, tickets: list[Ticket]) -> bool:
         """Queue the tickets; True gives the lead to the caller."""
@@ -222,6 +236,8 @@ class GroupWriter:
             # An interrupt may fall after any call: a ticket is never in neither of the two.
             self._outcomes, self._is_running, self._batch = None, False, []
             batch = self._batch
+            while self._dropped:
+                self._queue.append(Ticket(self._dropped.popleft(), _tell_nobody))
             while self._queue and len(batch) < _BATCH_STEPS:
                 ticket = self._queue[0]
                 if not ticket.cancelled:
@@ -287,6 +303,14 @@ class GroupWriter:
             except Exception as error:  # noqa: BLE001  # bulk: the same, for a step alone
                 outcomes.append(Outcome(error=error))
         return outcomes, cause
+
+
+def _do_nothing(_: Transaction) -> None:
+    """Make a batch that takes along what finalizers left."""
+
+
+def _tell_nobody(_: Ticket) -> None:
+    """Take the outcome of a step whose caller is gone."""
 
 
 def _unknown_end() -> LedgerUnavailable:
