@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tokencalc.errors import CallInvalid, LedgerCorrupt, LedgerUnavailable
 from tokencalc.ledger.chain import head_text
 from tokencalc.ledger.files import sync_folder
+from tokencalc.ledger.sqlite import one_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,12 +102,8 @@ def _copy(store: SqliteStore, made: Path, progress: Progress | None) -> tuple[in
 
     with _source(store) as source, closing(sqlite3.connect(made, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous = OFF")  # the file is synced whole, before anybody finds it
-        source.execute("BEGIN")
-        try:
-            head = _head(source, store)
-            source.backup(target, pages=_STEP_PAGES, progress=tell)
-        finally:
-            source.execute("ROLLBACK")
+        head = _head(source, store)
+        source.backup(target, pages=_STEP_PAGES, progress=tell)
         # One file, without a log beside it; whoever opens it as a ledger turns the log on again.
         target.execute("PRAGMA journal_mode = DELETE")
     return head
@@ -114,14 +111,15 @@ def _copy(store: SqliteStore, made: Path, progress: Progress | None) -> tuple[in
 
 @contextmanager
 def _source(store: SqliteStore) -> Iterator[sqlite3.Connection]:
-    """Lend a connection of the copy's own, so that nobody waits for it; in memory there is but one."""
+    """Lend one look by a connection of the copy's own, so that nobody waits for it; in memory there is but one."""
     with store.reading() as connection:  # refuses a ledger that was closed or replaced
         if store.path is None:
             yield connection
             return
     with closing(sqlite3.connect(store.path, isolation_level=None)) as own:
         own.execute("PRAGMA query_only = ON")
-        yield own
+        with one_look(own):
+            yield own
 
 
 def _head(connection: sqlite3.Connection, store: SqliteStore) -> tuple[int, bytes]:

@@ -115,7 +115,7 @@ class SqliteStore:
         Errors come as errors of our tree.
         """
         if self.path is None:  # in memory there is one connection, and writers must wait meanwhile
-            with self._gate, self._translated(), _one_look(self._open_writing()) as connection:
+            with self._gate, self._translated(), one_look(self._open_writing()) as connection:
                 yield connection
             return
         with self._reading_gate, self._translated():
@@ -125,7 +125,7 @@ class SqliteStore:
             if self._reading is None:
                 self._reading = self._connect()
                 self._reading.execute("PRAGMA query_only = ON")
-            with _one_look(self._reading) as connection:
+            with one_look(self._reading) as connection:
                 yield connection
 
     @property
@@ -258,7 +258,7 @@ class SqliteStore:
         connection.execute("PRAGMA temp_store = MEMORY")
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
-        with _one_look(connection):  # another process may make the tables between two of them
+        with one_look(connection):  # another process may make the tables between two of them
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -368,7 +368,7 @@ _ADVICE = {
 
 
 @contextmanager
-def _one_look(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def one_look(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Keep several statements at one moment of the book: another process may commit between any two."""
     connection.execute("BEGIN")
     try:
