@@ -149,11 +149,11 @@ def test_a_refund_after_another_refund_and_a_full_bucket_mints_nothing() -> None
 
 def test_a_refund_across_a_change_of_rate_mints_nothing() -> None:
     gate = Pace(60, 10, now=0)
-    mark = gate.take(0, 5)
-    gate.adapt(100 * NS_PER_S, per_minute=30, remaining=None)
-    gate.take(100 * NS_PER_S, 5)
+    mark = gate.take(100 * NS_PER_S, 5)
+    gate.adapt(150 * NS_PER_S, per_minute=30, remaining=None)
+    gate.take(150 * NS_PER_S, 5)
     gate.give_back(5, mark)
-    assert drain(gate, 100 * NS_PER_S) == 5
+    assert drain(gate, 150 * NS_PER_S) == 5
 
 
 def test_steady_demand_on_a_large_window_hardly_ever_waits() -> None:
