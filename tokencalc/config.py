@@ -11,16 +11,19 @@
     name = "daily"
     limit_usd = "10"
 
+    [limits."openai/gpt-4o"]
+    requests_per_minute = 60
+
 The table is checked by hand and not by pydantic: importing pydantic and making
 one model takes 70 to 100 ms of the 150 ms in which a first price should be on
-the screen, and there are ten keys. Nothing is ignored in silence: an unknown key,
+the screen, and there are eleven keys. Nothing is ignored in silence: an unknown key,
 an unknown TOKENCALC_* variable and an empty one are errors that name the place.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -49,7 +52,7 @@ class Settings:
     ``ledger`` is an absolute path, ":memory:", or None for `default_ledger_path`.
     ``price_folder`` holds the tables that were accepted from `tokencalc prices update`,
     None for `default_price_folder`.
-    ``budgets`` are the raw tables; the budgets' own room checks them.
+    ``budgets`` and ``limits`` (by "provider" or "provider/model") are the raw tables; their own rooms check them.
     """
 
     ledger: str | None = None
@@ -62,6 +65,7 @@ class Settings:
     suspect_close_after_s: int = 24 * 3600
     run: str | None = None
     budgets: tuple[Mapping[str, object], ...] = ()
+    limits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     file: Path | None = None
 
 
@@ -183,7 +187,7 @@ def _variable_value(variable: str, text: str, folder: Path) -> tuple[str, object
     name = variable.removeprefix(VARIABLE_PREFIX).lower()
     key = _key(name, place, shown=_variable_name)
     if key.from_text is None:
-        raise place.error(f"tables do not fit in a variable; write [[{name}]] in {FILE_NAME}", text)
+        raise place.error(f"tables do not fit in a variable; write {key.allowed} in {FILE_NAME}", text)
     if not text.strip():
         # Taken as "not set", an empty TOKENCALC_LEDGER would send bookings to another ledger without a word.
         raise place.refused(text, f"{key.allowed}; unset the variable to use the default")
@@ -256,11 +260,20 @@ def _run(found: object, place: _Place) -> str:
 
 def _budgets(found: object, place: _Place) -> tuple[Mapping[str, object], ...]:
     if not isinstance(found, list):
-        raise place.refused(found, "a list of tables, [[budgets]]")
+        raise place.refused(found, f"a list of tables, {_BUDGETS}")
     for index, item in enumerate(found):
         if not isinstance(item, dict):
             raise place.at(index).refused(item, "a table")
     return tuple(found)
+
+
+def _limits(found: object, place: _Place) -> Mapping[str, Mapping[str, object]]:
+    if not isinstance(found, dict):
+        raise place.refused(found, f"tables by provider, {_LIMITS}")
+    for name, table in found.items():
+        if not isinstance(table, dict):
+            raise place._replace(path=f"{place.path}.{name}").refused(table, f"a table, {_LIMITS}")
+    return found
 
 
 def _whole(minimum: int, maximum: int) -> _Key:
@@ -297,6 +310,8 @@ _FOLDER = "the path of a folder for accepted price tables; it need not exist"
 _PRICES = "a list of paths of price tables"
 _DURABILITY = '"full" (every answer is on disk) or "normal" (the last moments may be lost with the power)'
 _TIMEZONE = "an IANA time zone such as UTC or Europe/Berlin"
+_BUDGETS = "[[budgets]]"
+_LIMITS = '[limits.openai] or [limits."openai/gpt-4o"]'
 _RUN = f"a printable name of 1 to {_LONGEST_RUN_NAME} characters"
 
 _KEYS: dict[str, _Key] = {
@@ -309,5 +324,6 @@ _KEYS: dict[str, _Key] = {
     "hold_lifetime_s": _whole(1, _YEAR_S),
     "suspect_close_after_s": _whole(_SHORTEST_SUSPECT_S, _YEAR_S),
     "run": _Key(_run, _RUN),
-    "budgets": _Key(_budgets, "", from_text=None),
+    "budgets": _Key(_budgets, _BUDGETS, from_text=None),
+    "limits": _Key(_limits, _LIMITS, from_text=None),
 }

@@ -26,7 +26,7 @@ from tokencalc.engine import Engine
 from tokencalc.errors import LedgerClosed, LedgerError, LedgerUnavailable, TokencalcError
 from tokencalc.jsontext import error_value
 from tokencalc.limits.breaker import Breaker
-from tokencalc.limits.bucket import TokenBucket
+from tokencalc.limits.limiter import Limiter
 from tokencalc.tool_answers import (
     CALLERS_MISTAKES,
     breakdown_answer,
@@ -68,21 +68,21 @@ class TokenCalculatorTool:
         engine: Engine | AsyncEngine | None = None,
         *,
         ledger: str | Path | None = None,
-        bucket: TokenBucket | None = None,
+        limiter: Limiter | None = None,
         breaker: Breaker | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Use an engine (which stays the caller's to close), or open one on first use.
 
         Without ``engine`` the ledger is ``ledger``, else TOKENCALC_LEDGER or the
-        settings file's, else the one in the user's data folder. ``bucket`` is by
+        settings file's, else the one in the user's data folder. ``limiter`` is by
         default the settings' requests per minute; a ``breaker`` that is given guards
         all guarded actions together, else each has its own.
         """
         self._engine = engine.engine if isinstance(engine, AsyncEngine) else engine
         self._owns_engine = engine is None
         self._ledger = ledger
-        self._bucket = bucket
+        self._limiter = limiter
         self._clock: Clock = clock or SystemClock()
         self._breakers = {action: breaker or Breaker(clock=self._clock) for action in GUARDED}
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -129,28 +129,26 @@ class TokenCalculatorTool:
         return True, answer
 
     def _guarded(self, known: str, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Read the arguments, pass the bucket and the breaker, and do the action."""
+        """Read the arguments, pass the limiter and the breaker, and do the action."""
         read = read_arguments(action, arguments)
         if known == "track_usage":
             return track_answer(self._opened, read, now=self._clock.now())
         # Permits come first: a check that is not followed by an attempt would waste a half-open breaker's probe.
-        self._permits().take()
+        self._permits().acquire(timeout_s=0)
         breaker = self._breakers.get(known)
         if breaker is None:
             return self._work(known, read)
-        breaker.check()
+        lease = breaker.enter()
         try:
             answer = self._work(known, read)
-        except (LedgerError, OSError) as error:
-            if not isinstance(error, CALLERS_MISTAKES):
-                breaker.failed()
+        except (TokencalcError, OSError) as error:
+            if isinstance(error, LedgerError | OSError) and not isinstance(error, CALLERS_MISTAKES):
+                lease.failed()
+            elif breaker.state == "half_open":
+                # A caller's mistake is neutral, but it shows a probe that we can answer again.
+                lease.succeeded()
             raise
-        except TokencalcError:
-            # A caller's mistake is neutral, but it shows a probe that we can answer again.
-            if breaker.state == "half_open":
-                breaker.succeeded()
-            raise
-        breaker.succeeded()
+        lease.succeeded()
         return answer
 
     def _work(self, action: str, read: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +159,7 @@ class TokenCalculatorTool:
         if action in _ANSWERS_OF_NOW:
             return _ANSWERS_OF_NOW[action](engine, read, now=now)
         return metrics_answer(
-            engine, counts=dict(self._counts), bucket=self._permits(), breakers=self._breakers, now=now
+            engine, counts=dict(self._counts), limiter=self._permits(), breakers=self._breakers, now=now
         )
 
     def _settings(self) -> Settings:
@@ -181,12 +179,12 @@ class TokenCalculatorTool:
                 self._engine = Engine.open(self._ledger, clock=self._clock, settings=self._settings())
             return self._engine
 
-    def _permits(self) -> TokenBucket:
-        """The bucket, made on first use from the settings."""
+    def _permits(self) -> Limiter:
+        """The limiter, made on first use from the settings."""
         with self._lock:
-            if self._bucket is None:
-                self._bucket = TokenBucket(self._settings().requests_per_minute, clock=self._clock)
-            return self._bucket
+            if self._limiter is None:
+                self._limiter = Limiter(self._settings().requests_per_minute, name="tool", clock=self._clock)
+            return self._limiter
 
     def _count(self, action: str, outcome: str) -> None:
         with self._lock:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from tokencalc.engine import Engine
     from tokencalc.limits.breaker import Breaker
-    from tokencalc.limits.bucket import TokenBucket
+    from tokencalc.limits.limiter import Limiter
 
 
 def metrics_answer(
     engine: Engine,
     *,
     counts: Mapping[tuple[str, str], int],
-    bucket: TokenBucket,
+    limiter: Limiter,
     breakers: Mapping[str, Breaker],
     now: datetime,
 ) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def metrics_answer(
         operations.setdefault(action, {"ok": 0, "failed": 0})[outcome] = count
     done, failed = sum(counts.values()), sum(values["failed"] for values in operations.values())
     total = engine.report(group_by=("provider",)).total
-    cache, settings = cache_info(), engine.settings
+    cache, settings, permits = cache_info(), engine.settings, limiter.metrics()
     folder, age_days = price_folder(settings), engine.catalog.age_days(now)
     looked_up = cache.hits + cache.misses
     return {
@@ -54,7 +54,7 @@ def metrics_answer(
             "size": cache.size,
             "hit_ratio": _ratio(cache.hits, looked_up),
         },
-        "limiter": {"fill": bucket.fill, "permits_per_minute": bucket.permits_per_minute},
+        "limiter": {"fill": permits.fill, "permits_per_minute": limiter.requests_per_minute, "health": permits.health},
         "breakers": {action: breaker.state for action, breaker in breakers.items()},
         "tokenizers_loaded": list(loaded_encodings()),
         "token_backends": {

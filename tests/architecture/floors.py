@@ -63,6 +63,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pydantic": ("tokencalc/tool_arguments.py",),
     "rich": ("tokencalc/cli/",),
     "splintr": ("tokencalc/tokens/backends/bundled.py",),
+    "tenacity": ("tokencalc/limits/retry.py",),
     "tiktoken": ("tokencalc/tokens/",),
 }
 """Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""

@@ -16,8 +16,8 @@ from tokencalc.context import attribution
 from tokencalc.engine import Engine
 from tokencalc.errors import LedgerUnavailable
 from tokencalc.jsontext import to_json
-from tokencalc.limits.breaker import Breaker
-from tokencalc.limits.bucket import TokenBucket
+from tokencalc.limits.breaker import Breaker, BreakerProfile
+from tokencalc.limits.limiter import Limiter
 from tokencalc.tool import TokenCalculatorTool
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def test_metrics_tell_how_the_tool_fares(tool: TokenCalculatorTool) -> None:
 
 
 def test_an_empty_bucket_refuses_all_but_tracking(engine: Engine, clock: ManualClock) -> None:
-    tool = TokenCalculatorTool(engine, bucket=TokenBucket(1, clock=clock), clock=clock)
+    tool = TokenCalculatorTool(engine, limiter=Limiter(1, clock=clock), clock=clock)
     good(tool, "get_usage_report")
     payload = bad(tool, "estimate_cost", model="gpt-4o", text="x")
     assert payload["error"] == "throttled"
@@ -344,7 +344,7 @@ def test_our_own_failures_open_the_breaker_and_a_probe_closes_it(
     def fails(**_: object) -> None:
         raise LedgerUnavailable("the disk is full", ledger="x")
 
-    tool = TokenCalculatorTool(engine, breaker=Breaker(failures=2, open_s=60, clock=clock), clock=clock)
+    tool = TokenCalculatorTool(engine, breaker=Breaker(BreakerProfile(failures=2, open_s=60), clock=clock), clock=clock)
     with monkeypatch.context() as patch:
         patch.setattr(engine, "report", fails)
         codes = [bad(tool, "get_usage_report")["error"] for _ in range(3)]
@@ -355,7 +355,7 @@ def test_our_own_failures_open_the_breaker_and_a_probe_closes_it(
 
 
 def test_a_users_mistakes_leave_the_breaker_closed(engine: Engine, clock: ManualClock) -> None:
-    breaker = Breaker(failures=1, clock=clock)
+    breaker = Breaker(BreakerProfile(failures=1), clock=clock)
     tool = TokenCalculatorTool(engine, breaker=breaker, clock=clock)
     for model in ("no-such-model", "gpt-4o\x00", ""):
         bad(tool, "estimate_cost", model=model, text="x")

@@ -15,7 +15,7 @@ from tokencalc.cli.main import main
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
 from tokencalc.jsontext import to_json
-from tokencalc.limits.bucket import TokenBucket
+from tokencalc.limits.limiter import Limiter
 from tokencalc.tool import TokenCalculatorTool
 from tokencalc.tool_arguments import ACTIONS
 
@@ -56,7 +56,7 @@ def test_no_arguments_make_the_tool_raise(action: Any, arguments: dict[str, Any]
         arguments = {**{name: value for name, value in GOOD.items() if name in known}, **arguments}
     clock = ManualClock("2026-11-20T12:00:00Z")
     with Engine.open(":memory:", clock=clock) as engine:
-        tool = TokenCalculatorTool(engine, bucket=TokenBucket(10**6, clock=clock), clock=clock)
+        tool = TokenCalculatorTool(engine, limiter=Limiter(10**6, clock=clock), clock=clock)
         ok, payload = asyncio.run(tool.execute(action, **arguments))
         calls = engine.report().total.calls
         assert engine.verify().ok

@@ -1,8 +1,8 @@
 """Locks that survive a fork: the child of a fork gets new ones.
 
 A lock that another thread held at the moment of a fork stays locked in the child
-for ever, because that thread does not exist there. The owners guard single
-assignments only, so what they keep is whole at any moment and needs no repair.
+for ever, because that thread does not exist there. So each owner starts anew in
+the child: a new lock, and nobody waiting, because who waited is not there either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ class LockOwner(Protocol):
 
     lock: Lock
 
+    def forked(self) -> None:
+        """Forget what belongs to threads that the child of a fork does not have."""
+
 
 _owners: WeakSet[LockOwner] = WeakSet()
 
@@ -31,6 +34,7 @@ def own_lock(owner: LockOwner) -> None:
 def _renew_locks() -> None:
     for owner in _owners:
         owner.lock = Lock()
+        owner.forked()
 
 
 os.register_at_fork(after_in_child=_renew_locks)
