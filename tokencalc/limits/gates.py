@@ -19,6 +19,7 @@ MAX_PERMITS = 10**12
 """The largest rate, burst and amount that make sense; provider limits on LLM tokens stay far below."""
 
 _SLOTS = 1024
+_REFUNDS = 64
 
 
 class Gate(Protocol):
@@ -60,7 +61,7 @@ class Pace:
     rate, and nothing is ever rounded away.
     """
 
-    __slots__ = ("_burst", "_full_at", "_returned", "_taken_at", "_told", "burst", "most", "per_minute")
+    __slots__ = ("_burst", "_full_at", "_refunds", "_returned", "_taken_at", "_told", "burst", "most", "per_minute")
 
     def __init__(self, per_minute: int, burst: int, *, now: int) -> None:
         """Start full at this instant."""
@@ -72,6 +73,8 @@ class Pace:
         self._full_at = now * per_minute
         self._taken_at = self._full_at
         self._returned = 0
+        # Those that are forgotten make later refunds smaller, never larger.
+        self._refunds: deque[tuple[int, int]] = deque(maxlen=_REFUNDS)
 
     def ready_at(self, amount: int) -> int:
         """Return the instant from which the amount is there."""
@@ -108,11 +111,14 @@ class Pace:
         would let burst and refund through together. At the last taker the bucket still lacked
         at least what this mark lacked then, so that much is safe.
         """
-        lacking = mark - self._returned - self._taken_at
+        # What came back since lowers it, but not what was taken later only: both are in `_returned`.
+        later = sum(back for its_mark, back in self._refunds if its_mark > mark)
+        lacking = mark - self._returned + later - self._taken_at
         back = min(amount * MINUTE_NS, lacking)
         if back > 0:
             self._full_at -= back
             self._returned += back
+            self._refunds.append((mark, back))
 
     def owe(self, now: int, amount: int) -> None:
         """Add to what must come back first."""
