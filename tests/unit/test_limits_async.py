@@ -131,7 +131,7 @@ def test_two_loops_in_two_threads_and_a_third_thread_share_one_line() -> None:
 
     found: list[int] = []
     works = [lambda: asyncio.run(many()), lambda: asyncio.run(many()), plain]
-    threads = [threading.Thread(target=lambda work=work: found.append(work()), daemon=True) for work in works]  # type: ignore[misc]  # of this round
+    threads = [threading.Thread(target=lambda work=work: found.append(work()), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:

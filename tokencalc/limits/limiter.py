@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import NS_PER_S, SystemClock
 from tokencalc.errors import CallInvalid, Throttled
+from tokencalc.limits.adapting import adapt
 from tokencalc.limits.gates import gates_for, whole_number
 from tokencalc.limits.line import DIMENSIONS, Line
 from tokencalc.limits.locks import own_lock
-from tokencalc.limits.metrics import HealthThresholds, LimiterMetrics, Tally, health_of
+from tokencalc.limits.metrics import HealthThresholds, Tally, measured
 from tokencalc.limits.waiting import FOREVER, LoopBell, ThreadBell, Ticket
 
 if TYPE_CHECKING:
@@ -32,24 +33,18 @@ if TYPE_CHECKING:
     from threading import Lock
 
     from tokencalc.clock import Clock
+    from tokencalc.limits.metrics import LimiterMetrics
     from tokencalc.limits.permits import Demand, Permit, SlotPermit
     from tokencalc.limits.waiting import Bell
     from tokencalc.providers.signals import ProviderSignal
 
 DEFAULT_REQUESTS_PER_MINUTE = 300
 
-PAUSE_UNSAID_S = 1.0
-"""How long a limiter pauses after a provider's "too many" that does not say how long, in seconds."""
-
-PAUSE_MAX_S = 24 * 3600
-"""The longest pause that a provider can ask for, in seconds: one day, the longest window that providers use."""
-
 JITTER_SHARE = 0.25
 """A pause is longer by up to this share, at random, so that many processes do not come back at once."""
 
 _SLOT_RETRY_S = 1.0
 _TIMEOUT_MAX_S = 366 * 24 * 3600
-_PACED_PERIOD_S = 60
 
 
 class Limiter:
@@ -329,21 +324,9 @@ class Limiter:
             now, line = self._now(), self._line
             if signal.is_failure or signal.kind == "throttled":
                 self._tally.failed += 1
-            pause_s = signal.retry_after_s
-            if pause_s is None and signal.kind == "throttled":
-                pause_s = PAUSE_UNSAID_S
-            for window in signal.windows:
-                is_paced = window.period_s <= _PACED_PERIOD_S
-                per_minute = None if window.limit is None else int(window.limit * 60 / window.period_s)
-                for index, gate in line.gates:
-                    if is_paced and DIMENSIONS[index] in window.dimensions:
-                        gate.adapt(now, per_minute=per_minute, remaining=window.remaining)
-                if not is_paced and window.remaining == 0 and window.reset_s is not None:
-                    pause_s = max(pause_s or 0.0, window.reset_s)
-            if signal.windows:
-                line.replan()
+            pause_s = adapt(line, signal, now)
             if pause_s is not None and pause_s > 0:
-                pause_s = min(pause_s, PAUSE_MAX_S) * (1 + JITTER_SHARE * self._random.random())
+                pause_s *= 1 + JITTER_SHARE * self._random.random()
                 line.pause(now + round(pause_s * NS_PER_S), now)
             line.pump(now)
         if self._released:
@@ -358,33 +341,7 @@ class Limiter:
     def metrics(self) -> LimiterMetrics:
         """Return how the limiter fares."""
         with self.lock:
-            now, line, tally = self._now(), self._line, self._tally
-            waits, counts = tally.waits, tally.counts(line.granted)
-            zeros = max(0, line.granted - waits.count)
-            health, reasons = health_of(tally.recent(now, line.granted), self._thresholds)
-            metrics = LimiterMetrics(
-                name=self.name,
-                granted=line.granted,
-                waited=waits.count,
-                refused=tally.refused,
-                failed=tally.failed,
-                refunded=tally.refunded,
-                success_rate=counts.success_rate,
-                block_rate=counts.block_rate,
-                wait_mean_s=waits.total_ns / max(1, line.granted) / NS_PER_S,
-                wait_p50_s=waits.percentile_s(0.5, zeros=zeros),
-                wait_p90_s=waits.percentile_s(0.9, zeros=zeros),
-                wait_p99_s=waits.percentile_s(0.99, zeros=zeros),
-                wait_max_s=waits.longest_ns / NS_PER_S,
-                fill=min(max(0.0, gate.level(now) / gate.most) for index, gate in line.gates if index == 0),
-                waiting=len(line.tickets),
-                in_flight=line.in_flight,
-                paused_s=max(0, line.paused_until - now) / NS_PER_S,
-                retries=dict(tally.retries),
-                backoff_s=tally.backoff_ns / NS_PER_S,
-                health=health,
-                reasons=reasons,
-            )
+            metrics = measured(self.name, self._line, self._tally, self._thresholds, self._now())
         if self._released:
             self._take_released()
         return metrics

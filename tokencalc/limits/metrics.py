@@ -11,6 +11,8 @@ from tokencalc.clock import NS_PER_S
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tokencalc.limits.line import Line
+
 Health = Literal["healthy", "degraded", "critical"]
 
 _WORSE: tuple[Health, ...] = ("healthy", "degraded", "critical")
@@ -194,6 +196,36 @@ class Tally:
         """Count one retry and what it waited."""
         self.retries[min(attempt, _MOST_ATTEMPTS)] += 1
         self.backoff_ns += wait_ns
+
+
+def measured(name: str, line: Line, tally: Tally, thresholds: HealthThresholds, now: int) -> LimiterMetrics:
+    """Return how a limiter fares; under its lock."""
+    waits, counts = tally.waits, tally.counts(line.granted)
+    zeros = max(0, line.granted - waits.count)
+    health, reasons = health_of(tally.recent(now, line.granted), thresholds)
+    return LimiterMetrics(
+        name=name,
+        granted=line.granted,
+        waited=waits.count,
+        refused=tally.refused,
+        failed=tally.failed,
+        refunded=tally.refunded,
+        success_rate=counts.success_rate,
+        block_rate=counts.block_rate,
+        wait_mean_s=waits.total_ns / max(1, line.granted) / NS_PER_S,
+        wait_p50_s=waits.percentile_s(0.5, zeros=zeros),
+        wait_p90_s=waits.percentile_s(0.9, zeros=zeros),
+        wait_p99_s=waits.percentile_s(0.99, zeros=zeros),
+        wait_max_s=waits.longest_ns / NS_PER_S,
+        fill=min(max(0.0, gate.level(now) / gate.most) for index, gate in line.gates if index == 0),
+        waiting=len(line.tickets),
+        in_flight=line.in_flight,
+        paused_s=max(0, line.paused_until - now) / NS_PER_S,
+        retries=dict(tally.retries),
+        backoff_s=tally.backoff_ns / NS_PER_S,
+        health=health,
+        reasons=reasons,
+    )
 
 
 def health_of(recent: Counts, thresholds: HealthThresholds) -> tuple[Health, tuple[str, ...]]:
