@@ -106,7 +106,7 @@ class Limiter:
         self._thresholds = HealthThresholds() if thresholds is None else thresholds
         self._random = random_module.Random() if random is None else random  # noqa: S311  # jitter is no secret
         self._tally = Tally(now)
-        self._line = Line(gates, concurrency, self, self._tally.waits.add)
+        self._line = Line(gates, concurrency, self, self._waited)
         self._released: deque[SlotPermit] = deque()
         own_lock(self)
 
@@ -187,8 +187,7 @@ class Limiter:
             with self.lock:
                 found = self._join(demand, timeout_s, bell)
                 if found is None:
-                    self._tally.refused += 1
-                    wait_ns = self._line.planned_at(demand, self._now()) - self._now()
+                    wait_ns = self._refused(demand)
             if self._released:
                 self._take_released()
         except BaseException:  # bulk: as above
@@ -224,13 +223,11 @@ class Limiter:
         """Return the permit of a wait that is over, or refuse; tell the callback."""
         if ticket.permit is None:
             with self.lock:
-                now = self._now()
-                self._tally.refused += 1
-                planned_at = self._line.planned_at(ticket.demand, now)
+                wait_ns = self._refused(ticket.demand)
         if self._callback is not None:
             self._tell(self._callback)
         if ticket.permit is None:
-            raise self._throttled(ticket.demand, planned_at - now)
+            raise self._throttled(ticket.demand, wait_ns)
         return ticket.permit
 
     def _abandon(self, found: Permit | Ticket | None) -> None:
@@ -245,6 +242,17 @@ class Limiter:
             if permit is not None:
                 self._line.put_back(permit, now)
                 self._line.pump(now)
+
+    def _waited(self, wait_ns: int, now: int) -> None:
+        self._tally.turn(now, self._line.granted)
+        self._tally.waits.add(wait_ns)
+
+    def _refused(self, demand: Demand) -> int:
+        """Count a refusal; return how long it would take, in nanoseconds, as far as that can be known."""
+        now = self._now()
+        self._tally.turn(now, self._line.granted)
+        self._tally.refused += 1
+        return self._line.planned_at(demand, now) - now
 
     def _throttled(self, demand: Demand, wait_ns: int) -> Throttled:
         line = self._line
@@ -322,6 +330,7 @@ class Limiter:
         """
         with self.lock:
             now, line = self._now(), self._line
+            self._tally.turn(now, line.granted)
             if signal.is_failure or signal.kind == "throttled":
                 self._tally.failed += 1
             pause_s = adapt(line, signal, now)

@@ -41,9 +41,9 @@ class Line:
         gates: Sequence[tuple[int, Gate]],
         concurrency: int | None,
         issuer: Issuer,
-        granted_after: Callable[[int], None],
+        granted_after: Callable[[int, int], None],
     ) -> None:
-        """Guard these gates, each with the place of its dimension; ``granted_after`` is told each wait."""
+        """Guard these gates, each with the place of its dimension; ``granted_after`` is told each wait and its end."""
         self.gates = tuple(gates)
         self.concurrency = concurrency
         self.in_flight = 0
@@ -146,7 +146,7 @@ class Line:
                 permit.waited_ns = now - head.entered_at
                 head.permit = permit
                 del self.tickets[0]
-                self._granted_after(permit.waited_ns)
+                self._granted_after(permit.waited_ns, now)
             else:
                 del self.tickets[0]
                 self._over(head)

@@ -184,13 +184,17 @@ class Tally:
         return Counts(granted, self.waits.count, self.refused, self.failed, self.waits.total_ns)
 
     def recent(self, now: int, granted: int) -> Counts:
-        """Return what happened in the last five to ten minutes, and turn the page when five are over."""
-        counts = self.counts(granted)
+        """Return what happened in the last five to ten minutes."""
+        self.turn(now, granted)
+        return self.counts(granted).since(self._before)
+
+    def turn(self, now: int, granted: int) -> None:
+        """Turn the page when five minutes are over; called whenever something is counted that is not good."""
         if now - self._since >= RECENT_NS:
-            # After a long silence nothing before it is recent.
+            counts = self.counts(granted)
+            # After ten minutes in which nobody came by, nothing is recent.
             self._before = self._recent if now - self._since < 2 * RECENT_NS else counts
             self._recent, self._since = counts, now
-        return counts.since(self._before)
 
     def retried(self, attempt: int, wait_ns: int) -> None:
         """Count one retry and what it waited."""

@@ -91,7 +91,7 @@ def seconds_of(text: str) -> float | None:
         parts = _DURATION.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
             return None
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        seconds = round(sum(float(number) * _UNITS_S[unit] for number, unit in parts), 9)
     return seconds if math.isfinite(seconds) and seconds <= _LONGEST_S else None
 
 

@@ -92,7 +92,7 @@ def read_signal(  # noqa: PLR0913  # each is one thing that an answer may come w
     lower = {str(name).lower(): str(value) for name, value in headers.items()} if headers else {}
     codes, fields = _error_codes(body)
     if not codes and "x-amzn-errortype" in lower:
-        codes = (lower["x-amzn-errortype"].partition(":")[0],)
+        codes = _words(lower["x-amzn-errortype"].partition(":")[0])
     kind = _kind(status, codes, fields, error)
     if kind == "ok":
         retry_after_s = None
@@ -191,7 +191,8 @@ def _kind(status: int | None, codes: tuple[str, ...], fields: Mapping[str, objec
     # An error with a good status is an error all the same; a code that is a number is the status that it would have.
     inner = next((int(code) for code in codes if code.isdecimal() and len(code) == len("429")), None)
     failing = inner if status is None or status in _OK_STATUS else status
-    if failing is not None and failing not in _OK_STATUS:
+    # 400 is the vaguest status, and Amazon's throttling comes with it too.
+    if failing is not None and failing not in _OK_STATUS and not (failing == _FIRST_CALLER_STATUS and kinds):
         return "quota_exhausted" if _is_daily(fields) else _kind_of_status(failing)
     if kinds:
         return kinds[0]
