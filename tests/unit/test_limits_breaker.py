@@ -253,7 +253,7 @@ def test_no_order_of_events_leaves_it_stuck_or_lets_two_probes_out(steps: list[s
         play(breaker, clock, leases, step)
         out = [one for one in leases if one.generation == breaker.generation]
         if breaker.state == "half_open":
-            assert sum(one._place.until > clock.monotonic_ns() for one in out) <= 1  # type: ignore[attr-defined]  # probes
+            assert sum(one.place.until > clock.monotonic_ns() for one in out) <= 1  # type: ignore[attr-defined]  # probes
     leases.clear()
     clock.advance(30)
     breaker.enter().succeeded()

@@ -151,30 +151,6 @@ class Lease:
         self.ended(error)
 
 
-class _Probe(Lease):
-    """A lease in half-open; one that is dropped without a word gives its place back."""
-
-    def __init__(self, breaker: Breaker, generation: int, place: _Place) -> None:
-        super().__init__(breaker, generation)
-        self._place = place
-
-    def succeeded(self) -> None:
-        self._place.is_free = True
-        super().succeeded()
-
-    def failed(self) -> None:
-        self._place.is_free = True
-        super().failed()
-
-    def neutral(self) -> None:
-        self._place.is_free = True
-        super().neutral()
-
-    def __del__(self) -> None:
-        # An assignment and no lock: a finalizer may run while this thread holds it.
-        self._place.is_free = True
-
-
 class _Place:
     """One of the places for probes, taken until an instant at the latest."""
 
@@ -183,6 +159,33 @@ class _Place:
     def __init__(self, until: int) -> None:
         self.until = until
         self.is_free = False
+
+
+class _Probe(Lease):
+    """A lease in half-open; one that is dropped without a word gives its place back."""
+
+    # Of the class, for a probe whose making was interrupted.
+    place = _Place(0)
+
+    def __init__(self, breaker: Breaker, generation: int, place: _Place) -> None:
+        super().__init__(breaker, generation)
+        self.place = place
+
+    def succeeded(self) -> None:
+        self.place.is_free = True
+        super().succeeded()
+
+    def failed(self) -> None:
+        self.place.is_free = True
+        super().failed()
+
+    def neutral(self) -> None:
+        self.place.is_free = True
+        super().neutral()
+
+    def __del__(self) -> None:
+        # An assignment and no lock: a finalizer may run while this thread holds it.
+        self.place.is_free = True
 
 
 class Breaker:
@@ -249,10 +252,10 @@ class Breaker:
         if self._state == "open":
             self._move("time_over")
             self._places, self._worked = [], 0
-        place = _Place(now + self._open_ns)
-        self._places = [one for one in self._places if not one.is_free and now < one.until]
-        self._places.append(place)
-        return _Probe(self, self._generation, place)
+        probe = _Probe(self, self._generation, _Place(now + self._open_ns))
+        # The place is taken last: an interrupt before leaves it free, one after it drops the probe, which frees it.
+        self._places = [*(one for one in self._places if not one.is_free and now < one.until), probe.place]
+        return probe
 
     def told(self, lease: Lease, *, ok: bool) -> None:
         """Take the outcome of a lease; for leases."""

@@ -43,6 +43,7 @@ DEFAULT_REQUESTS_PER_MINUTE = 300
 JITTER_SHARE = 0.25
 """A pause is longer by up to this share, at random, so that many processes do not come back at once."""
 
+_WITHOUT_BLOCKING = (False,)
 _SLOT_RETRY_S = 1.0
 _TIMEOUT_MAX_S = 366 * 24 * 3600
 
@@ -307,14 +308,21 @@ class Limiter:
         self._take_released()
 
     def _take_released(self) -> None:
-        while self._released and self.lock.acquire(blocking=False):
+        while self._released:
+            got: list[bool] = []
             try:
+                # By extend, because what acquire returned is in the list before an interrupt can be handled.
+                got.extend(map(self.lock.acquire, _WITHOUT_BLOCKING))
+                if not got[0]:
+                    return
                 now = self._now()
                 while self._released:
-                    self._line.return_slot(self._released.popleft(), now)
+                    self._line.return_slot(self._released[0], now)
+                    self._released.popleft()
                 self._line.pump(now)
             finally:
-                self.lock.release()
+                if got and got[0]:
+                    self.lock.release()
 
     def wake(self) -> None:
         """Let through whoever's turn has come; only needed where the clock is moved by hand."""

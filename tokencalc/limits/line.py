@@ -85,10 +85,10 @@ class Line:
                     self._undo(demand, marks)
                     return None
                 marks.append(mark)
+            return self._permit(demand, marks)
         except BaseException:  # bulk: an interrupt between two gates must leave neither taken
             self._undo(demand, marks)
             raise
-        return self._permit(demand, marks)
 
     def ready_at(self, demand: Demand) -> int:
         """Return the instant from which the demand could pass if nobody stood before it; FOREVER if none is known."""
@@ -211,25 +211,21 @@ class Line:
         marks: list[int] = []
         try:
             for index, gate in self.gates:
-                marks.append(gate.take(now, demand[index]))  # undone by what was taken so far
+                marks.append(gate.take(now, demand[index]))
+            return self._permit(demand, marks)
         except BaseException:  # bulk: as above
             self._undo(demand, marks)
             raise
-        return self._permit(demand, marks)
 
     def _permit(self, demand: Demand, marks: list[int]) -> Permit:
-        """Make the permit for what was taken from the gates."""
-        try:
-            if self.concurrency is None:
-                permit = Permit(self._issuer, demand, marks, self.generation)
-            else:
-                slotted = permit = SlotPermit(self._issuer, demand, marks, self.generation)
-                # Two assignments without a call between them, where an interrupt could be handled.
-                self.in_flight += 1
-                slotted.has_slot = True
-        except BaseException:  # bulk: an interrupt must not keep what nobody will have
-            self._undo(demand, marks)
-            raise
+        """Make the permit for what was taken from the gates; where this fails, nobody has it."""
+        if self.concurrency is None:
+            permit = Permit(self._issuer, demand, marks, self.generation)
+        else:
+            slotted = permit = SlotPermit(self._issuer, demand, marks, self.generation)
+            # Assignments without a call between them, where an interrupt could be handled.
+            self.in_flight += 1
+            slotted.has_slot = True
         self.granted += 1
         return permit
 
