@@ -211,3 +211,20 @@ def test_fifty_who_wait_are_served_one_after_the_other_at_the_pace() -> None:
 
     travel(clock, play())
     assert at == [0.0] * 10 + [float(second) for second in range(1, 51)]
+
+
+def test_whoever_is_first_hears_that_its_turn_comes_sooner() -> None:
+    clock = ManualClock()
+    limiter = Limiter(60, input_tokens_per_minute=60, clock=clock)
+
+    async def wait() -> float:
+        return (await limiter.acquire_async(1, 30)).waited_s
+
+    async def play() -> float:
+        permit = await limiter.acquire_async(1, 60)
+        waiting = asyncio.create_task(wait())
+        await pause(NS_PER_S)
+        permit.correct(input_tokens=40)
+        return await waiting
+
+    assert travel(clock, play()) == 10.0

@@ -138,6 +138,30 @@ def test_what_is_taken_and_given_back_at_one_instant_leaves_no_trace(
         assert [max(at, NS_PER_S) for at in before] == [max(at, NS_PER_S) for at in after]
 
 
+def test_a_refund_after_another_refund_and_a_full_bucket_mints_nothing() -> None:
+    gate = Pace(60, 10, now=0)
+    first, second = gate.take(0, 5), gate.take(0, 5)
+    gate.give_back(5, first)
+    gate.take(5 * NS_PER_S, 5)
+    gate.give_back(5, second)
+    assert drain(gate, 5 * NS_PER_S) == 5
+
+
+def test_a_refund_across_a_change_of_rate_mints_nothing() -> None:
+    gate = Pace(60, 10, now=0)
+    mark = gate.take(0, 5)
+    gate.adapt(100 * NS_PER_S, per_minute=30, remaining=None)
+    gate.take(100 * NS_PER_S, 5)
+    gate.give_back(5, mark)
+    assert drain(gate, 100 * NS_PER_S) == 5
+
+
+def test_steady_demand_on_a_large_window_hardly_ever_waits() -> None:
+    gate, limit = Window(3000), 3000
+    passed = sum(gate.pass_at(number * MINUTE_NS // limit, 1) is not None for number in range(3 * limit))
+    assert passed >= 0.98 * 3 * limit
+
+
 def test_a_refund_after_the_bucket_was_full_again_mints_nothing() -> None:
     gate = Pace(60, 10, now=0)
     mark = gate.take(0, 5)
