@@ -73,7 +73,7 @@ def response_events() -> list[dict[str, Any]]:
     item = {"type": "message", "id": "m-1", "role": "assistant", "status": "in_progress", "content": []}
     part = {"type": "output_text", "text": "", "annotations": []}
     place = {"item_id": "m-1", "output_index": 0, "content_index": 0}
-    said = [
+    said: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
         {"type": "response.output_item.added", "output_index": 0, "item": item},
         {"type": "response.content_part.added", **place, "part": part},
@@ -90,7 +90,7 @@ def message(*content: dict[str, Any], stop_reason: str = "end_turn") -> dict[str
         "id": "msg-1",
         "type": "message",
         "role": "assistant",
-        "model": "claude-sonnet-4-5-20250929",
+        "model": "claude-sonnet-5",
         "content": list(content) or [{"type": "text", "text": "".join(SAID)}],
         "stop_reason": stop_reason,
         "stop_sequence": None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.client.provider import Provider
+from tests.client.provider import OPENED, Provider
 from tokencalc.engine import Engine
 
 if TYPE_CHECKING:
@@ -25,3 +25,11 @@ def engine() -> Iterator[Engine]:
     """Return an engine over a ledger of its own."""
     with Engine.open(":memory:") as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _closed_clients() -> Iterator[None]:
+    """Close every client that a test opened: a socket that the collector finds is a warning."""
+    yield
+    while OPENED:
+        OPENED.pop().close()

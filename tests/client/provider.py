@@ -1,4 +1,4 @@
-"""A provider on this machine: an HTTP server in a thread that answers what a test tells it to, and keeps what it saw."""
+"""A provider on this machine: an HTTP server in a thread that answers what a test tells it to."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 import threading
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
+
+
+OPENED: list[Any] = []
+"""Clients to close after the test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +36,12 @@ class Reply:
 
 def whole(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """Return a body as JSON."""
-    return Reply(
-        status=status, headers={"content-type": JSON, **(headers or {})}, pieces=(json.dumps(body).encode(),)
-    )
+    return Reply(status=status, headers={"content-type": JSON, **(headers or {})}, pieces=(json.dumps(body).encode(),))
 
 
-def events(said: Sequence[Mapping[str, Any]], *, done: bool = True, is_cut: bool = False, pauses: bool = False) -> Reply:
+def events(
+    said: Sequence[Mapping[str, Any]], *, done: bool = True, is_cut: bool = False, pauses: bool = False
+) -> Reply:
     """Return server-sent events, named by their type where they have one."""
     pieces = [
         (f"event: {one['type']}\n" if "type" in one else "").encode() + f"data: {json.dumps(one)}\n\n".encode()
@@ -74,7 +78,7 @@ class Provider:
         """Queue replies; the last one is given again and again."""
         self._queued = list(replies)
 
-    def __enter__(self) -> Provider:
+    def __enter__(self) -> Self:
         """Serve."""
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -93,6 +97,15 @@ class Provider:
                 return _as_asked(queued, seen)
         return self._answer(seen)
 
+    def _write(self, out: BinaryIO, reply: Reply) -> None:
+        for place, piece in enumerate(reply.pieces):
+            if place and reply.pauses:
+                self.go_on.wait(30)
+            out.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            out.flush()
+        if not reply.is_cut:
+            out.write(b"0\r\n\r\n")
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
@@ -100,39 +113,38 @@ class Provider:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers.get("content-length", "0")))
-                try:
-                    body = json.loads(content)
-                except ValueError:
-                    body = content
-                self._send(provider._reply(Seen(self.path, dict(self.headers), body)))
+                self._answer(_parsed(self.rfile.read(int(self.headers.get("content-length", "0")))))
 
             def do_GET(self) -> None:
-                self._send(provider._reply(Seen(self.path, dict(self.headers), None)))
+                self._answer(None)
 
-            def _send(self, reply: Reply) -> None:
+            def _answer(self, body: Any) -> None:
+                reply = provider._reply(Seen(self.path, dict(self.headers), body))
                 try:
-                    self.send_response(reply.status)
-                    for name, value in reply.headers.items():
-                        self.send_header(name, value)
-                    self.send_header("transfer-encoding", "chunked")
-                    self.end_headers()
-                    for place, piece in enumerate(reply.pieces):
-                        if place and reply.pauses:
-                            provider.go_on.wait(30)
-                        self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-                        self.wfile.flush()
-                    if not reply.is_cut:
-                        self.wfile.write(b"0\r\n\r\n")
-                    else:
-                        self.close_connection = True
+                    self._send(reply)
                 except OSError:  # the client went away, which is what some tests are about
                     self.close_connection = True
+
+            def _send(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("transfer-encoding", "chunked")
+                self.end_headers()
+                provider._write(self.wfile, reply)
+                self.close_connection = reply.is_cut
 
             def log_message(self, *_arguments: object) -> None:
                 """Say nothing."""
 
         return Handler
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
 
 
 def _as_asked(reply: Reply, seen: Seen) -> Reply:

@@ -8,15 +8,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from tests.client import bodies
-from tests.client.provider import Provider, Reply, events, whole
+from tests.client.ledgers import EXACT, booked, counts, only, states
+from tests.client.provider import OPENED, Provider, Reply, events, whole
 from tokencalc import Budget, BudgetExceeded, Engine, LedgerError, PriceUnknown, attribution, wrap
-from tokencalc.client.late import LATE
 from tokencalc.errors import CallInvalid, FeatureUnavailable, IdempotencyConflict
 
 if TYPE_CHECKING:
@@ -28,30 +29,13 @@ ASKED: dict[str, Any] = {"model": "gpt-4o", "messages": bodies.HELLO, "max_token
 
 
 def bare(provider: Provider, **options: Any) -> OpenAI:
-    return OpenAI(api_key="key", base_url=f"{provider.url}/v1", max_retries=0, **options)
+    client = OpenAI(api_key="key", base_url=f"{provider.url}/v1", max_retries=0, **options)
+    OPENED.append(client)
+    return client
 
 
 def bare_async(provider: Provider) -> AsyncOpenAI:
     return AsyncOpenAI(api_key="key", base_url=f"{provider.url}/v1", max_retries=0)
-
-
-def booked(engine: Engine) -> list[Entry]:
-    assert LATE.drain()
-    return list(engine.entries())
-
-
-def only(engine: Engine) -> Entry:
-    (entry,) = booked(engine)
-    assert engine.holds("open") == ()
-    return entry
-
-
-def counts(entry: Entry) -> tuple[int, int]:
-    assert entry.usage is not None
-    return entry.usage.input_tokens, entry.usage.output_tokens
-
-
-EXACT = (bodies.INPUT, bodies.OUTPUT)
 
 
 class Greeting(BaseModel):
@@ -115,7 +99,9 @@ WAYS: list[tuple[str, Callable[[OpenAI], object], Reply]] = [
     (
         "completions",
         lambda client: client.completions.create(model="gpt-3.5-turbo-instruct", prompt="hi", max_tokens=5),
-        whole({**bodies.chat("gpt-3.5-turbo-instruct"), "choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]}),
+        whole(
+            {**bodies.chat("gpt-3.5-turbo-instruct"), "choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]}
+        ),
     ),
 ]
 
@@ -273,7 +259,7 @@ def test_an_error_is_the_clients_own_and_releases_the_hold(
         wrap(bare(provider), engine=engine).chat.completions.create(**ASKED, stream=streamed)
     assert len(provider.seen) == 1
     assert booked(engine) == []
-    assert [hold.state for hold in engine.holds()] == ["released"]
+    assert states(engine) == ["released"]
 
 
 def test_a_request_that_never_left_releases_the_hold(engine: Engine) -> None:
@@ -281,24 +267,28 @@ def test_a_request_that_never_left_releases_the_hold(engine: Engine) -> None:
         client = wrap(bare(gone), engine=engine)
     with pytest.raises(openai.APIConnectionError, match="Connection error"):
         client.chat.completions.create(**ASKED)
-    assert [hold.state for hold in engine.holds()] == ["released"]
+    assert states(engine) == ["released"]
 
 
 def test_an_end_that_nobody_saw_leaves_the_hold(provider: Provider, engine: Engine) -> None:
     provider.say(Reply(headers={"content-type": "application/json"}, pieces=(b'{"id"',), is_cut=True))
     with pytest.raises(openai.APIConnectionError, match="Connection error"):
         wrap(bare(provider), engine=engine).chat.completions.create(**ASKED)
-    assert [hold.state for hold in engine.holds()] == ["open"]
+    assert states(engine) == ["open"]
 
 
-def test_with_room_for_k_exactly_k_of_n_concurrent_calls_go_out(provider: Provider, engine: Engine) -> None:
+def test_with_room_for_k_exactly_k_of_n_concurrent_calls_go_out(engine: Engine) -> None:
     asked = threading.Barrier(16)
-    provider.say(whole(bodies.chat()))
     worst = engine.reserve(model="gpt-4o", messages=ASKED, max_output_tokens=100)
     engine.release(worst)
     engine.set_budget(Budget(name="small", limit_usd=worst.amount_usd * 5 + worst.amount_usd / 2))
-    gate = threading.Event()
-    with Provider(lambda _seen: gate.wait(30) and whole(bodies.chat()) or whole(bodies.chat())) as slow:
+    gate, refused = threading.Event(), threading.Semaphore(0)
+
+    def answer(_seen: object) -> Reply:
+        assert gate.wait(30)
+        return whole(bodies.chat())
+
+    with Provider(answer) as slow:
         client = wrap(bare(slow), engine=engine)
 
         def call(_number: int) -> bool:
@@ -306,11 +296,10 @@ def test_with_room_for_k_exactly_k_of_n_concurrent_calls_go_out(provider: Provid
             try:
                 client.chat.completions.create(**ASKED)
             except BudgetExceeded:
-                if refused.release() or True:
-                    return False
+                refused.release()
+                return False
             return True
 
-        refused = threading.Semaphore(0)
         with ThreadPoolExecutor(16) as pool:
             calls = [pool.submit(call, number) for number in range(16)]
             for _ in range(11):
@@ -344,7 +333,9 @@ def test_a_context_around_the_call_says_more_than_the_wrap(provider: Provider, e
 
 
 def test_what_costs_nothing_passes_unguarded(provider: Provider, engine: Engine) -> None:
-    provider.say(whole({"object": "list", "data": [{"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "x"}]}))
+    provider.say(
+        whole({"object": "list", "data": [{"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "x"}]})
+    )
     assert [model.id for model in wrap(bare(provider), engine=engine).models.list()] == ["gpt-4o"]
     assert engine.holds() == ()
 
@@ -449,8 +440,6 @@ def test_settings_that_cannot_be_are_refused(provider: Provider, engine: Engine)
 
 
 def test_twenty_streams_that_were_left_leak_no_connection(provider: Provider, engine: Engine) -> None:
-    import httpx2  # noqa: PLC0415  # the SDK's own library, for a pool of two
-
     pool = httpx2.Client(limits=httpx2.Limits(max_connections=2), timeout=5)
     provider.say(events(bodies.chat_chunks()))
     client = wrap(bare(provider, http_client=pool), engine=engine)
@@ -523,7 +512,7 @@ async def _cancel_async(stream: Any) -> None:
     task = asyncio.create_task(read())
     await got.wait()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError, match="^$"):
+    with pytest.raises(asyncio.CancelledError, match=r"^$"):
         await task
 
 
@@ -561,13 +550,13 @@ def test_a_cancelled_async_call_leaves_its_hold(engine: Engine) -> None:
             task = asyncio.create_task(client.chat.completions.create(**ASKED))
             await asyncio.to_thread(arrived.wait, 30)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError, match="^$"):
+            with pytest.raises(asyncio.CancelledError, match=r"^$"):
                 await task
 
     with Provider(answer) as provider:
         asyncio.run(go(provider))
         gate.set()
-    assert [hold.state for hold in engine.holds()] == ["open"]
+    assert states(engine) == ["open"]
 
 
 def test_an_async_refusal_sends_nothing(provider: Provider, engine: Engine) -> None:

@@ -10,14 +10,14 @@ from tokencalc.client.stainless import Dialect, guard_client
 if TYPE_CHECKING:
     from tokencalc.client.guarding import Guard
 
+_PROVIDERS = {"AnthropicBedrock": "bedrock", "AnthropicBedrockMantle": "bedrock", "AnthropicVertex": "vertex"}
+
 DIALECT = Dialect(
     sdk="anthropic",
     # The beta's paths carry a query, which is cut off before they are looked up.
     routes={"/v1/messages": read_messages},
     provider_of=lambda client: _PROVIDERS.get(type(client).__name__.removeprefix("Async"), "anthropic"),
 )
-
-_PROVIDERS = {"AnthropicBedrock": "bedrock", "AnthropicBedrockMantle": "bedrock", "AnthropicVertex": "vertex"}
 
 
 def wrap_anthropic(client: Any, guard: Guard) -> Any:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tokencalc.providers.payload import Body
 
 _DEAR_TIERS = frozenset({"priority", "flex", "fast"})

@@ -25,7 +25,20 @@ class Capture:
     an error. `end`, `end_async` and `end_late` may be called as often as they like.
     """
 
-    __slots__ = ("_door", "_ending", "_process", "_unended", "body", "headers", "hides_usage", "how", "is_events", "is_stream", "status", "tally")
+    __slots__ = (
+        "_door",
+        "_ending",
+        "_process",
+        "_unended",
+        "body",
+        "headers",
+        "hides_usage",
+        "how",
+        "is_events",
+        "is_stream",
+        "status",
+        "tally",
+    )
 
     def __init__(self) -> None:
         """Start with nothing received."""

@@ -156,7 +156,7 @@ class _Call:
         """Book what an attempt has cost; return how long to wait for the next one, None where this was the last."""
         self.attempt += 1
         if capture.is_answered and not capture.is_stream:
-            self._conclude(capture, is_failure=False)
+            self._conclude(is_failure=False)
             usage = yield from self._try(usage_of_body(self.ask, self.size, capture.body))
             yield from self._settle(usage)
             return None
@@ -169,15 +169,17 @@ class _Call:
         return (yield from self._after_failure(capture, caught))
 
     def _after_failure(self, capture: Capture, caught: BaseException | None) -> Steps[float | None]:
-        wait_s = self._wait_s(capture, caught)
-        if wait_s is None and caught is None:  # the client finds the error in the stream, and raises it as it always does
+        wait_s = self._wait_s(caught)
+        if (
+            wait_s is None and caught is None
+        ):  # the client finds the error in the stream, and raises it as it always does
             capture.arm(self.ended, Door(self.guard.engine))
             return None
         fate = "free" if caught is None else fate_of(caught)
         if caught is not None and not isinstance(caught, Exception):
             self._neutral()
         else:
-            self._conclude(capture, is_failure=True)
+            self._conclude(is_failure=True)
         if wait_s is not None:
             self.unseen += fate == "unknown"
             self._give_back(is_sent=fate != "unsent")
@@ -201,7 +203,7 @@ class _Call:
 
     def ended(self, capture: Capture, how: str) -> Steps[None]:
         """Settle a stream that has ended in some way."""
-        self._conclude(capture, is_failure=capture.tally.failure is not None)
+        self._conclude(is_failure=capture.tally.failure is not None)
         usage = None
         if capture.is_events:
             usage = yield from self._try(usage_of_stream(self.ask, self.size, capture.tally, how))
@@ -269,13 +271,13 @@ class _Call:
         if lease is not None:
             lease.neutral()
 
-    def _conclude(self, capture: Capture, *, is_failure: bool) -> None:
+    def _conclude(self, *, is_failure: bool) -> None:
         """Tell limiter and breaker what the attempt says about the provider."""
         lease, self.lease = self.lease, None
         if lease is not None:
             (lease.failed if is_failure else lease.succeeded)()
 
-    def _wait_s(self, capture: Capture, caught: BaseException | None) -> float | None:
+    def _wait_s(self, caught: BaseException | None) -> float | None:
         """Return how long to wait for another attempt; None where there is none."""
         if self.guard.retries is None or not self.ask.is_repeatable:
             return None

@@ -1,4 +1,4 @@
-"""openai 3.x: chat completions, Responses, completions and embeddings are held; images and transcriptions are measured."""
+"""openai 3.x: chats, Responses, completions and embeddings are held; images and transcriptions are measured."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ DIALECT = Dialect(
     routes={
         "/chat/completions": read_chat,
         "/responses": read_responses,
+        "/responses/compact": read_responses,
         "/completions": read_completion,
         "/embeddings": read_embedding,
         "/images/generations": read_measured,

@@ -25,7 +25,7 @@ class Size:
     output_tokens_max: int = 0
 
     def permits(self, ask: Ask) -> dict[str, int]:
-        """Return the tokens to wait for: an output limit that nobody asked for would keep a bucket empty for nothing."""
+        """Return the permits to wait for; without a limit of the caller's, the output that is expected."""
         asked = ask.max_output_tokens
         output = self.output_tokens if asked is None else asked * ask.choices
         return {"requests": 1, "input_tokens": self.input_tokens, "output_tokens": output}

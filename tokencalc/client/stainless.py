@@ -215,7 +215,7 @@ def check(client: Any, dialect: Dialect) -> bool:
         raise unknown_inside(client, dialect.sdk, "it is no client of that SDK")
     if _MARK in getattr(client, "__dict__", {}):
         raise FeatureUnavailable(
-            f"wrap({kind.__name__}): this client is wrapped already; wrap the original, or use with_options of this one",
+            f"wrap({kind.__name__}): this client is wrapped already; wrap the original, or use its with_options",
             feature="wrap",
         )
     for caller, callees in (("post", {"request"}), ("request", {"_process_response", "_request"})):

@@ -16,7 +16,9 @@ from tokencalc.providers.failures import broke_off, failure
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
 
-_NO_TEXT = frozenset({"role", "id", "type", "index", "signature", "finish_reason", "thoughtSignature", "encrypted_content"})
+_NO_TEXT = frozenset(
+    {"role", "id", "type", "index", "signature", "finish_reason", "thoughtSignature", "encrypted_content"}
+)
 _EMPTY_TYPES = frozenset({"content_block_delta", "content_block_stop", "ping"})
 _PREAMBLE = frozenset({"message_start", "ping"})
 """Events before the first that says whether the provider really answers."""

@@ -9,7 +9,6 @@ successor are both served and neither is imported.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.client.tally import Feed, parsed
@@ -180,10 +179,13 @@ class AsyncWatch(_Watched):
             await self._watch.capture.end_async("closed", self._door)
 
 
-@cache
-def _kind(base: type, of: type) -> type:
-    # The HTTP library refuses a stream that is not of its own class.
-    return type(of.__name__, (of, base), {})
+_KINDS: dict[tuple[type, type], Any] = {}
+
+
+def _kind(base: type, of: type) -> Any:
+    """Return the watching class for a class of streams: the HTTP library refuses what is not of its own."""
+    found = _KINDS.get((base, of))
+    return _KINDS.setdefault((base, of), type(of.__name__, (of, base), {})) if found is None else found
 
 
 def watch(response: Any, capture: Capture, door: Door, *, hides_usage: bool = False) -> SyncWatch:
