@@ -6,10 +6,11 @@ import json
 import threading
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from io import BufferedIOBase
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
@@ -60,6 +61,15 @@ class Seen(NamedTuple):
     body: Any
 
 
+class _Server(ThreadingHTTPServer):
+    """Quiet about clients that go away in mid-sentence: some tests are about them."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 class Provider:
     """The server; a context manager. ``answer`` makes the reply to a request."""
 
@@ -70,8 +80,7 @@ class Provider:
         self.seen: list[Seen] = []
         self.go_on = threading.Event()
         self._mutex = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def say(self, *replies: Reply) -> None:
@@ -97,7 +106,7 @@ class Provider:
                 return _as_asked(queued, seen)
         return self._answer(seen)
 
-    def _write(self, out: BinaryIO, reply: Reply) -> None:
+    def _write(self, out: BufferedIOBase, reply: Reply) -> None:
         for place, piece in enumerate(reply.pieces):
             if place and reply.pauses:
                 self.go_on.wait(30)

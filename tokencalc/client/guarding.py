@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tokencalc.context import Attribution, current_attribution
 from tokencalc.errors import (
-    CallInvalid,
     LedgerClosed,
     LedgerCorrupt,
     LedgerUnavailable,
@@ -107,14 +106,3 @@ class Guard:
             hold_id,
             said,
         )
-
-
-def on_ledger_error_from(value: object) -> OnLedgerError:
-    """Return the policy of that name; CallInvalid lists the two."""
-    if value == "refuse":
-        return "refuse"
-    if value == "allow":
-        return "allow"
-    raise CallInvalid(
-        f"on_ledger_error: expected refuse or allow, found {value!r:.60}", path="on_ledger_error", found=value
-    )
