@@ -31,7 +31,9 @@ def chat(model: str = "gpt-4o-2024-08-06", **message: Any) -> dict[str, Any]:
 def chat_chunks(model: str = "gpt-4o-2024-08-06", *, usage: bool = True) -> list[dict[str, Any]]:
     """Return the chunks of a streamed chat completion."""
     common = {"id": "chat-1", "object": "chat.completion.chunk", "created": 1, "model": model}
-    chunks = [{**common, "choices": [{"index": 0, "delta": {"content": piece}}]} for piece in SAID]
+    chunks = [
+        {**common, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in SAID
+    ]
     chunks.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     return [*chunks, {**common, "choices": [], "usage": USAGE}] if usage else chunks
 
@@ -117,6 +119,36 @@ def message_events() -> list[dict[str, Any]]:
         },
         {"type": "message_stop"},
     ]
+
+
+def generation(*parts: dict[str, Any], model: str = "gemini-2.5-flash") -> dict[str, Any]:
+    """Return an answer of Gemini's generateContent."""
+    return {
+        "candidates": [
+            {
+                "content": {"role": "model", "parts": list(parts) or [{"text": "".join(SAID)}]},
+                "finishReason": "STOP",
+                "index": 0,
+            }
+        ],
+        "usageMetadata": {
+            "promptTokenCount": INPUT,
+            "candidatesTokenCount": OUTPUT - 10,
+            "thoughtsTokenCount": 10,
+            "totalTokenCount": INPUT + OUTPUT,
+        },
+        "modelVersion": model,
+        "responseId": "r-1",
+    }
+
+
+def generation_chunks() -> list[dict[str, Any]]:
+    """Return the chunks of a streamed answer of Gemini's; only the last one says the output."""
+    chunks = [generation({"text": piece}) for piece in SAID]
+    for chunk in chunks[:-1]:
+        del chunk["candidates"][0]["finishReason"]
+        chunk["usageMetadata"] = {"promptTokenCount": INPUT, "totalTokenCount": INPUT}
+    return chunks
 
 
 def overloaded() -> dict[str, Any]:

@@ -131,6 +131,13 @@ def read_generation(body: Body) -> dict[str, Any]:
     }
 
 
+def read_interaction(body: Body) -> dict[str, Any]:
+    """Read a request of Gemini's interactions; what was said before is kept by the provider."""
+    config = body.get("generation_config")
+    config = config if isinstance(config, Mapping) else {}
+    return {"counted": {"messages": body}, "max_output_tokens": _count(config.get("max_output_tokens"))}
+
+
 def read_contents(body: Body) -> dict[str, Any]:
     """Read a request for Gemini's embeddings, one or a batch."""
     requests = body.get("requests")
@@ -148,9 +155,6 @@ def read_contents(body: Body) -> dict[str, Any]:
 def read_measured(_body: Body) -> dict[str, Any]:
     """Read a request whose cost is known from its answer only: images, speech, pages."""
     return {"counted": {}}
-
-
-Reader = "Callable[[Body], dict[str, Any]]"
 
 
 def _text(value: object) -> dict[str, Any]:

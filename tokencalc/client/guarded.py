@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.client.bills import usage_of_body, usage_of_stream, usage_unread, with_note
 from tokencalc.client.capturing import Capture
 from tokencalc.client.guarding import LEDGER_FAILURES
-from tokencalc.client.outcomes import fate_of
+from tokencalc.client.outcomes import fate_of, fate_of_status
 from tokencalc.client.sizes import NOTHING_KNOWN, size_of
 from tokencalc.client.steps import Door, Step
 from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError
@@ -170,12 +170,11 @@ class _Call:
 
     def _after_failure(self, capture: Capture, caught: BaseException | None) -> Steps[float | None]:
         wait_s = self._wait_s(caught)
-        if (
-            wait_s is None and caught is None
-        ):  # the client finds the error in the stream, and raises it as it always does
+        if wait_s is None and caught is None and capture.is_answered:
+            # The client finds the error in the stream, and raises it as it always does.
             capture.arm(self.ended, Door(self.guard.engine))
             return None
-        fate = "free" if caught is None else fate_of(caught)
+        fate = fate_of_status(capture.status or 200) if caught is None else fate_of(caught)
         if caught is not None and not isinstance(caught, Exception):
             self._neutral()
         else:

@@ -44,13 +44,18 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
+def fate_of_status(status: int) -> Fate:
+    """Tell what an attempt that was answered by an error may have cost."""
+    return "unknown" if status in _UNKNOWN_STATUSES else "free"
+
+
 def fate_of(error: BaseException) -> Fate:
     """Tell what an attempt that raised this may have cost."""
     if not isinstance(error, Exception):
         return "unknown"
     status = status_of(error)
     if status is not None:
-        return "unknown" if status in _UNKNOWN_STATUSES else "free"
+        return fate_of_status(status)
     cause: BaseException | None = error
     for _ in range(_CHAIN_MAX):
         if cause is None:

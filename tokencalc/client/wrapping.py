@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from tokencalc.client.anthropic import wrap_anthropic
+from tokencalc.client.google import wrap_google
+from tokencalc.client.groq import wrap_groq
+from tokencalc.client.mistral import wrap_mistral
+from tokencalc.client.openai import wrap_openai
 from tokencalc.client.options import guard_from
 from tokencalc.errors import FeatureUnavailable
 
@@ -32,22 +37,23 @@ def wrap(client: Client, **options: Unpack[GuardOptions]) -> Client:
     return wrapped
 
 
+_ADAPTERS: dict[str, Callable[[Any, Guard], Any]] = {
+    "openai": wrap_openai,
+    "anthropic": wrap_anthropic,
+    "google.genai": wrap_google,
+    "mistralai": wrap_mistral,
+    "groq": wrap_groq,
+}
+"""What wraps the clients of a package. None of these files imports its SDK: they know clients by their inside."""
+
+
 def _wrapper(client: object) -> Callable[[Any, Guard], Any]:
     """Return what wraps a client, by the package that its class, or one of its bases, comes from."""
     for base in type(client).__mro__:
-        package = base.__module__.split(".", maxsplit=1)[0]
-        if package == "openai":
-            from tokencalc.client.openai import wrap_openai  # noqa: PLC0415  # each SDK when its client is handed in
-
-            return wrap_openai
-        if package == "anthropic":
-            from tokencalc.client.anthropic import wrap_anthropic  # noqa: PLC0415  # as above
-
-            return wrap_anthropic
-        if package == "groq":
-            from tokencalc.client.groq import wrap_groq  # noqa: PLC0415  # as above
-
-            return wrap_groq
+        parts = base.__module__.split(".")
+        found = _ADAPTERS.get(parts[0]) or _ADAPTERS.get(".".join(parts[:2]))
+        if found is not None:
+            return found
     raise FeatureUnavailable(
         f"wrap({type(client).__name__}): expected a client of openai, anthropic, google-genai, mistralai or groq, "
         f"found one of {type(client).__module__.split('.', maxsplit=1)[0]}; use guard(...) around the function that "
