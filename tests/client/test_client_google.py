@@ -102,7 +102,7 @@ def test_an_error_is_the_clients_own_and_releases_the_hold(
     provider: Provider, engine: Engine, status: int, kind: type[Exception], *, streamed: bool
 ) -> None:
     provider.say(whole({"error": {"code": status, "message": "no", "status": "X"}}, status=status))
-    client = wrap(bare(provider, retry_options=types.HttpRetryOptions(attempts=5)), engine=engine)
+    client = wrap(bare(provider, retry_options=types.HttpRetryOptions(attempts=5)), engine=engine, retries=0)
     call: Any = client.models.generate_content_stream if streamed else client.models.generate_content
     with pytest.raises(kind, match="no"):
         list(call(**ASKED))

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Ending = "Callable[[Capture, str], Steps[None]]"
 
 
+CUT = "cut off"
+"""How a stream ended that broke without the reader's doing."""
+
+
 class Capture:
     """The answer of one attempt: its status, and either its body or the tally of its stream.
 

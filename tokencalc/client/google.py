@@ -23,6 +23,9 @@ _READERS: dict[str, Callable[[Body], dict[str, Any]]] = {
     "batchEmbedContents": read_contents,
     "predict": read_measured,
 }
+_SDK_ATTEMPTS = 5
+"""What the SDK makes of retry options that do not say how many attempts."""
+
 _NEEDED = ("_httpx_client", "_async_httpx_client", "_retry", "_async_retry", "_use_aiohttp", "_http_options")
 
 
@@ -43,6 +46,8 @@ def wrap_google(client: Any, guard: Guard) -> Any:
     if isinstance(api._httpx_client, GuardedHttp):  # noqa: SLF001  # looked for above
         raise FeatureUnavailable(f"wrap({type(client).__name__}): this client is wrapped already", feature="wrap")
     _refuse_other_transports(client, api)
+    retries = getattr(api._http_options, "retry_options", None)  # noqa: SLF001  # looked for above
+    guard = guard.retrying(1 if retries is None else retries.attempts or _SDK_ATTEMPTS)
     routes = Routes(provider="vertex" if client.vertexai else "google", find=_find)
     clone = _rebound(client, _guarded_api(api, guard, routes))
     # The original closes its HTTP clients when it is collected.

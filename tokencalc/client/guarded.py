@@ -20,21 +20,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.client.bills import usage_of_body, usage_of_stream, usage_unread, with_note
-from tokencalc.client.capturing import Capture
+from tokencalc.client.capturing import CUT, Capture
 from tokencalc.client.guarding import LEDGER_FAILURES
 from tokencalc.client.outcomes import fate_of, fate_of_status
 from tokencalc.client.sizes import NOTHING_KNOWN, size_of
 from tokencalc.client.steps import Door, Step
 from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError
+from tokencalc.providers.signals import read_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokencalc.client.asking import Ask
-    from tokencalc.client.guarding import Guard, Lease, Permit
+    from tokencalc.client.guarding import Guard
     from tokencalc.client.sizes import Size
     from tokencalc.client.steps import Steps
     from tokencalc.ledger.records import Hold
+    from tokencalc.limits.breaker import Lease
+    from tokencalc.limits.limiter import Limiter
+    from tokencalc.limits.permits import Permit
+    from tokencalc.providers.signals import ProviderSignal
     from tokencalc.usage import Usage
 
 
@@ -69,12 +74,13 @@ def guarded(guard: Guard, ask: Ask, send: Callable[[Capture], Any]) -> Steps[Any
 class _Call:
     """The state of one call: its hold, and the permit and the lease of its current attempt."""
 
-    __slots__ = ("about", "ask", "attempt", "guard", "hold", "lease", "permit", "size", "unseen")
+    __slots__ = ("about", "ask", "attempt", "guard", "hold", "lease", "limiter", "permit", "size", "unseen")
 
     def __init__(self, guard: Guard, ask: Ask) -> None:
         """Begin; who the call is for is read now, where it is made."""
         self.guard = guard
         self.ask = ask
+        self.limiter: Limiter | None = guard.limiter_of(ask.provider, ask.model)
         self.about = guard.labels()
         self.size: Size = NOTHING_KNOWN
         self.hold: Hold | None = None
@@ -92,12 +98,9 @@ class _Call:
 
     def acquire(self) -> Steps[None]:
         """Wait for permits."""
-        limiter = self.guard.limiter
-        if limiter is not None:
-            wanted: dict[str, Any] = self.size.permits(self.ask)
-            if self.guard.wait_timeout_s is not None:
-                wanted["timeout_s"] = self.guard.wait_timeout_s
-            self.permit = yield Step("acquire", (limiter, wanted))
+        if self.limiter is not None:
+            wanted: dict[str, Any] = {**self.size.permits(self.ask), "timeout_s": self.guard.wait_timeout_s}
+            self.permit = yield Step("acquire", (self.limiter, wanted))
 
     def reserve(self) -> Steps[None]:
         """Set the worst case aside; a ledger that fails refuses the call, unless the guard allows it."""
@@ -155,8 +158,9 @@ class _Call:
     def after(self, capture: Capture, caught: BaseException | None) -> Steps[float | None]:
         """Book what an attempt has cost; return how long to wait for the next one, None where this was the last."""
         self.attempt += 1
+        signal = self._signal(capture, caught)
         if capture.is_answered and not capture.is_stream:
-            self._conclude(is_failure=False)
+            self._conclude(signal)
             usage = yield from self._try(usage_of_body(self.ask, self.size, capture.body))
             yield from self._settle(usage)
             return None
@@ -164,21 +168,20 @@ class _Call:
             if caught is None:
                 capture.arm(self.ended, Door(self.guard.engine))
             if caught is not None or capture.how is not None:
-                yield from self.ended(capture, capture.how or "cut off")
+                yield from self.ended(capture, capture.how or CUT)
             return None
-        return (yield from self._after_failure(capture, caught))
+        return (yield from self._after_failure(capture, caught, signal))
 
-    def _after_failure(self, capture: Capture, caught: BaseException | None) -> Steps[float | None]:
-        wait_s = self._wait_s(caught)
+    def _after_failure(
+        self, capture: Capture, caught: BaseException | None, signal: ProviderSignal | None
+    ) -> Steps[float | None]:
+        wait_s = self._wait_s(caught, signal)
         if wait_s is None and caught is None and capture.is_answered:
             # The client finds the error in the stream, and raises it as it always does.
             capture.arm(self.ended, Door(self.guard.engine))
             return None
         fate = fate_of_status(capture.status or 200) if caught is None else fate_of(caught)
-        if caught is not None and not isinstance(caught, Exception):
-            self._neutral()
-        else:
-            self._conclude(is_failure=True)
+        self._conclude(signal)
         if wait_s is not None:
             self.unseen += fate == "unknown"
             self._give_back(is_sent=fate != "unsent")
@@ -190,6 +193,8 @@ class _Call:
 
     def again(self, wait_s: float, caught: BaseException | None) -> Steps[None]:
         """Wait, and take permits for another attempt; where there are none, the provider's own error is raised."""
+        if self.limiter is not None:
+            self.limiter.retried(self.attempt, wait_s)
         yield Step("wait", (wait_s,))
         try:
             yield from self.acquire()
@@ -202,7 +207,7 @@ class _Call:
 
     def ended(self, capture: Capture, how: str) -> Steps[None]:
         """Settle a stream that has ended in some way."""
-        self._conclude(is_failure=capture.tally.failure is not None)
+        self._conclude_stream(capture, how)
         usage = None
         if capture.is_events:
             usage = yield from self._try(usage_of_stream(self.ask, self.size, capture.tally, how))
@@ -265,24 +270,47 @@ class _Call:
         else:
             permit.refund()
 
-    def _neutral(self) -> None:
-        lease, self.lease = self.lease, None
-        if lease is not None:
-            lease.neutral()
+    def _signal(self, capture: Capture, caught: BaseException | None) -> ProviderSignal | None:
+        """Return what an attempt says about the provider, and tell the limiter; None where nobody wants to know."""
+        went_well = caught is None and capture.is_answered and capture.tally.failure is None
+        if self.limiter is None and self.lease is None and (went_well or self.guard.retries is None):
+            return None
+        said = capture.body if capture.tally.failure is None else capture.tally.failure
+        signal = read_signal(
+            self.ask.provider,
+            status=capture.status,
+            headers=capture.headers or None,
+            body=None if went_well or caught is not None else said,
+            error=None if capture.is_answered and capture.tally.failure is None else caught,
+        )
+        if self.limiter is not None:
+            self.limiter.observe(signal)
+        return signal
 
-    def _conclude(self, *, is_failure: bool) -> None:
-        """Tell limiter and breaker what the attempt says about the provider."""
+    def _conclude(self, signal: ProviderSignal | None) -> None:
+        """Tell the breaker what the attempt says about the provider."""
         lease, self.lease = self.lease, None
-        if lease is not None:
-            (lease.failed if is_failure else lease.succeeded)()
+        if lease is not None and signal is not None:
+            lease.told(signal)
 
-    def _wait_s(self, caught: BaseException | None) -> float | None:
+    def _conclude_stream(self, capture: Capture, how: str) -> None:
+        lease, self.lease = self.lease, None
+        if lease is None:
+            return
+        if capture.tally.failure is not None:
+            lease.told(read_signal(self.ask.provider, status=capture.status, body=capture.tally.failure))
+        elif how == CUT:
+            lease.failed()
+        else:
+            lease.succeeded()
+
+    def _wait_s(self, caught: BaseException | None, signal: ProviderSignal | None) -> float | None:
         """Return how long to wait for another attempt; None where there is none."""
-        if self.guard.retries is None or not self.ask.is_repeatable:
+        if self.guard.retries is None or signal is None or not self.ask.is_repeatable:
             return None
-        if caught is not None and (not isinstance(caught, Exception) or isinstance(caught, TokencalcError)):
+        if isinstance(caught, TokencalcError):
             return None
-        return None
+        return self.guard.retries.next_wait_s(self.attempt, signal)
 
 
 def _in_flight(hold: Hold) -> IdempotencyConflict:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokencalc.context import Attribution, current_attribution
 from tokencalc.errors import (
@@ -14,55 +14,40 @@ from tokencalc.errors import (
     LedgerUnavailable,
     LedgerVersionUnsupported,
 )
+from tokencalc.limits.profiles import Limiters
+from tokencalc.limits.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tokencalc.engine import Engine
+    from tokencalc.limits.breaker import Breaker
+    from tokencalc.limits.limiter import Limiter
     from tokencalc.usage import Usage
 
 OnLedgerError = Literal["refuse", "allow"]
+
+_ATTEMPTS_MAX = 100
 
 LEDGER_FAILURES = (LedgerUnavailable, LedgerCorrupt, LedgerVersionUnsupported, LedgerClosed)
 """Failures of the book itself; its other errors say that the caller asked for something that cannot be."""
 
 
-class Permit(Protocol):
-    """What a limiter hands out."""
-
-    def correct(self, *, input_tokens: int, output_tokens: int) -> None:
-        """Set the estimate right."""
-
-    def refund(self) -> None:
-        """Give it back: the call never went out."""
-
-    def release(self) -> None:
-        """Give concurrency back."""
-
-
-class Lease(Protocol):
-    """A breaker's leave to try."""
-
-    def succeeded(self) -> None:
-        """Say that the provider answered."""
-
-    def failed(self) -> None:
-        """Say that the provider failed."""
-
-    def neutral(self) -> None:
-        """Say that nothing is known about the provider."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """The guard of one client, and of those derived from it."""
+    """The guard of one client, and of those derived from it.
+
+    ``peeks`` says whether a stream's opening is read before the caller has the stream, so
+    that an error there can be tried again.
+    """
 
     engine: Engine
     about: Attribution = field(default_factory=Attribution)
     budget: tuple[str, ...] = ()
-    limiter: Any = None
-    breaker: Any = None
-    retries: Any = None
+    limiter: Limiter | Limiters | None = None
+    breaker: Breaker | None = None
+    retries: RetryPolicy | None = None
+    peeks: bool = False
     on_ledger_error: OnLedgerError = "refuse"
     provider: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
@@ -72,10 +57,15 @@ class Guard:
     includes_usage: bool = True
     _told: set[str] = field(default_factory=set)
 
-    @property
-    def peeks(self) -> bool:
-        """Whether a stream's opening is looked at before the caller has it: an error there can be tried again."""
-        return self.retries is not None or self.breaker is not None
+    def limiter_of(self, provider: str, model: str) -> Limiter | None:
+        """Return the limiter of a model: the one that was given, or its own of several."""
+        return self.limiter.get(provider, model) if isinstance(self.limiter, Limiters) else self.limiter
+
+    def retrying(self, attempts_max: int) -> Guard:
+        """Return the guard with so many attempts, where it was not told how many: as many as the client would make."""
+        if self.retries is not None:
+            return self
+        return replace(self, retries=RetryPolicy(attempts_max=max(1, min(attempts_max, _ATTEMPTS_MAX))))
 
     def labels(self) -> dict[str, Any]:
         """Return who a call is for that is made now: the context that holds here, filled up by what `wrap` was told."""

@@ -35,6 +35,9 @@ def _find(path: str) -> tuple[Callable[[Body], dict[str, Any]], None] | None:
     return None if reader is None else (reader, None)
 
 
+_SDK_ATTEMPTS = 3
+"""For a client that was told to retry; it counts time and not attempts."""
+
 ROUTES = Routes(provider="mistral", find=_find)
 
 
@@ -49,6 +52,7 @@ def wrap_mistral(client: Any, guard: Guard) -> Any:
     for kind, guarded in ((config.client, GuardedHttp), (config.async_client, AsyncGuardedHttp)):
         if kind is not None and not callable(getattr(kind, "send", None)):
             raise unknown_inside(client, "mistralai", f"{guarded.__name__} cannot stand in front of its HTTP client")
+    guard = guard.retrying(_SDK_ATTEMPTS if type(config.retry_config).__name__ == "RetryConfig" else 1)
     own = copy.copy(config)
     own.client = None if config.client is None else GuardedHttp(config.client, guard, ROUTES)
     own.async_client = None if config.async_client is None else AsyncGuardedHttp(config.async_client, guard, ROUTES)

@@ -12,11 +12,15 @@ from tokencalc.client.guarding import Guard
 from tokencalc.context import Attribution, label_from
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
+from tokencalc.limits.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tokencalc.client.guarding import OnLedgerError
+    from tokencalc.limits.breaker import Breaker
+    from tokencalc.limits.limiter import Limiter
+    from tokencalc.limits.profiles import Limiters
 
 _LABELS = ("agent_id", "user_id", "project", "api_key_id", "operation", "tags")
 
@@ -30,10 +34,13 @@ class GuardOptions(TypedDict, total=False):
     `attribution` around a call says otherwise; ``budget`` names budgets to add to those
     in scope.
 
-    ``limiter``, ``breaker`` and ``retries`` are those of ``tokencalc.limits``; a
-    client's own retries are switched off. ``wait_timeout_s`` is the longest wait for
-    permits. ``on_ledger_error`` says what happens where the ledger fails before a call:
-    "refuse" it (the default), or "allow" it without a hold; an answer is always handed on.
+    ``limiter`` (one, or `Limiters` with one for each model) and ``breaker`` are those of
+    ``tokencalc.limits``. ``retries`` is a `RetryPolicy`, or how often to try again; left
+    out, it is as often as the client would, whose own retries are switched off. Where
+    it is given, a stream's opening is read before the caller has the stream, so that an
+    overload there is tried again too. ``wait_timeout_s`` is the longest wait for permits.
+    ``on_ledger_error`` says what happens where the ledger fails before a call: "refuse"
+    it (the default), or "allow" it without a hold; an answer is always handed on.
 
     ``provider`` is whose prices are paid, where the client does not tell. ``models``
     maps names of deployments to names of models. ``hold_usd`` is a fixed amount to set
@@ -50,9 +57,9 @@ class GuardOptions(TypedDict, total=False):
     operation: str | None
     tags: Mapping[str, str] | None
     budget: str | Sequence[str] | None
-    limiter: Any
-    breaker: Any
-    retries: Any
+    limiter: Limiter | Limiters | None
+    breaker: Breaker | None
+    retries: RetryPolicy | int | None
     wait_timeout_s: float | None
     on_ledger_error: OnLedgerError
     provider: str | None
@@ -69,12 +76,15 @@ def guard_from(verb: str, options: Mapping[str, Any]) -> Guard:
     """Return the guard of these options; CallInvalid names one that cannot be."""
     checked(options, _NAMES, verb)
     given = {name: value for name, value in options.items() if value is not None}
+    retries = _retries(given.pop("retries", None))
     about = {name: given.pop(name) for name in _LABELS if name in given}
     return Guard(
         engine=_engine(given.pop("engine", None)),
         about=Attribution(**about),
         budget=_budgets(given.pop("budget", ())),
         on_ledger_error=_on_ledger_error(given.pop("on_ledger_error", "refuse")),
+        retries=retries,
+        peeks=retries is not None and retries.attempts_max > 1,
         includes_usage=given.pop("include_usage", True),
         **given,
     )
@@ -95,6 +105,16 @@ def _engine(engine: object) -> Engine:
 def _budgets(budget: str | Sequence[str]) -> tuple[str, ...]:
     names = (budget,) if isinstance(budget, str) else tuple(budget)
     return tuple(label_from(name, name="budget") for name in names)
+
+
+def _retries(value: object) -> RetryPolicy | None:
+    if value is None or isinstance(value, RetryPolicy):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return RetryPolicy(attempts_max=value + 1)
+    raise CallInvalid(
+        f"retries: expected a RetryPolicy or how often to try again, found {value!r:.60}", path="retries", found=value
+    )
 
 
 def _on_ledger_error(value: object) -> OnLedgerError:

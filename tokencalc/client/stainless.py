@@ -10,7 +10,7 @@ copy are guarded too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.client.asking import Ask
@@ -120,7 +120,8 @@ def _key(options: Any) -> str | None:
 def guard_client(client: Any, guard: Guard, dialect: Dialect) -> Any:
     """Return a guarded copy of a client; FeatureUnavailable for one whose inside is not as we know it."""
     is_async = check(client, dialect)
-    return _guard(client.with_options(max_retries=0), guard, dialect, is_async=is_async)
+    own = guard.retrying(1 + client.max_retries)
+    return _guard(client.with_options(max_retries=0), own, dialect, is_async=is_async)
 
 
 def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any:
@@ -129,9 +130,10 @@ def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any
 
     def copied(*arguments: Any, **options: Any) -> Any:
         """Copy the client as its SDK does; the copy is guarded as this one is."""
-        options.pop("max_retries", None)
+        retries = options.pop("max_retries", None)
+        own = guard if not isinstance(retries, int) else replace(guard, retries=None).retrying(1 + retries)
         plain = type(clone).copy(clone, *arguments, max_retries=0, **options)
-        return _guard(plain, guard, dialect, is_async=is_async)
+        return _guard(plain, own, dialect, is_async=is_async)
 
     clone.__dict__.update(
         {"request": request, "_process_response": process, "copy": copied, "with_options": copied, _MARK: guard}

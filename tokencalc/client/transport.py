@@ -73,8 +73,8 @@ class _InFront:
 
     _inner: Any
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # what isinstance asks, and nobody sets
+    @property  # type: ignore[misc]  # nobody sets it
+    def __class__(self) -> Any:  # what isinstance asks
         """Answer what the client behind is."""
         return type(self._inner)
 

@@ -9,8 +9,10 @@ successor are both served and neither is imported.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.client.capturing import CUT
 from tokencalc.client.tally import Feed, parsed
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class SyncWatch(_Watched):
         except GeneratorExit:
             raise
         except BaseException:  # bulk: whatever ended the stream is raised again
-            self._watch.capture.end("cut off", self._door)
+            self._watch.capture.end(CUT, self._door)
             raise
         self._watch.capture.end("read to its end", self._door)
 
@@ -166,8 +168,11 @@ class AsyncWatch(_Watched):
                 yield rest
         except GeneratorExit:
             raise
+        except asyncio.CancelledError:
+            await self._watch.capture.end_async("cancelled", self._door)
+            raise
         except BaseException:  # bulk: whatever ended the stream is raised again
-            await self._watch.capture.end_async("cut off", self._door)
+            await self._watch.capture.end_async(CUT, self._door)
             raise
         await self._watch.capture.end_async("read to its end", self._door)
 
