@@ -28,7 +28,7 @@ class Ask:
     read only once.
     """
 
-    provider: str
+    provider: str | None
     model: str
     counted: Mapping[str, Any] = field(default_factory=dict)
     max_output_tokens: int | None = None

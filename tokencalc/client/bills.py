@@ -7,7 +7,7 @@ the usage is then marked interrupted, with a note that says what was estimated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokencalc.client.steps import Step
 from tokencalc.client.tally import generated
@@ -17,13 +17,15 @@ from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from tokencalc.client.asking import Ask
+    from tokencalc.client.capturing import Capture
     from tokencalc.client.sizes import Size
     from tokencalc.client.steps import Steps
     from tokencalc.client.tally import Tally
 
 
-def usage_of_body(ask: Ask, size: Size, body: Any) -> Steps[Usage]:
+def usage_of_body(ask: Ask, size: Size, capture: Capture) -> Steps[Usage]:
     """Return the usage of a whole answer; what it does not say is estimated."""
+    body = capture.payload
     try:
         return read_usage(body, ask.provider)
     except UsageInvalid as error:

@@ -40,6 +40,7 @@ class Capture:
         "how",
         "is_events",
         "is_stream",
+        "read",
         "status",
         "tally",
     )
@@ -49,6 +50,7 @@ class Capture:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.body: Any = None
+        self.read: Callable[[Any], Any] | None = None
         self.tally = Tally()
         self.is_stream = False
         self.is_events = False
@@ -63,6 +65,11 @@ class Capture:
     def is_answered(self) -> bool:
         """Whether the provider has taken the request on: what it does from here is billed."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004  # HTTP
+
+    @property
+    def payload(self) -> Any:
+        """What the answer says about its usage: its body, or what the caller's function makes of it."""
+        return self.body if self.read is None else self.read(self.body)
 
     def take_body(self, status: int, headers: Mapping[str, str], content: bytes | str | None) -> None:
         """Note a whole answer."""

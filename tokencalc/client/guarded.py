@@ -161,7 +161,7 @@ class _Call:
         signal = self._signal(capture, caught)
         if capture.is_answered and not capture.is_stream:
             self._conclude(signal)
-            usage = yield from self._try(usage_of_body(self.ask, self.size, capture.body))
+            usage = yield from self._try(usage_of_body(self.ask, self.size, capture))
             yield from self._settle(usage)
             return None
         if capture.is_answered and (caught is not None or capture.tally.failure is None):
@@ -216,7 +216,7 @@ class _Call:
                 yield from self._release()
                 return
         elif capture.body is not None:
-            usage = yield from self._try(usage_of_body(self.ask, self.size, capture.body))
+            usage = yield from self._try(usage_of_body(self.ask, self.size, capture))
         else:
             usage = usage_unread(self.size, f"the answer was {how} before its usage was read")
         yield from self._settle(usage)

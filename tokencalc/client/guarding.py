@@ -57,9 +57,9 @@ class Guard:
     includes_usage: bool = True
     _told: set[str] = field(default_factory=set)
 
-    def limiter_of(self, provider: str, model: str) -> Limiter | None:
+    def limiter_of(self, provider: str | None, model: str) -> Limiter | None:
         """Return the limiter of a model: the one that was given, or its own of several."""
-        return self.limiter.get(provider, model) if isinstance(self.limiter, Limiters) else self.limiter
+        return self.limiter.get(provider or "", model) if isinstance(self.limiter, Limiters) else self.limiter
 
     def retrying(self, attempts_max: int) -> Guard:
         """Return the guard with so many attempts, where it was not told how many: as many as the client would make."""
