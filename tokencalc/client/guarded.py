@@ -25,7 +25,7 @@ from tokencalc.client.guarding import LEDGER_FAILURES
 from tokencalc.client.outcomes import fate_of, fate_of_status
 from tokencalc.client.sizes import NOTHING_KNOWN, size_of
 from tokencalc.client.steps import Door, Step
-from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError
+from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError, UsageSpooled
 from tokencalc.providers.signals import read_signal
 
 if TYPE_CHECKING:
@@ -240,6 +240,8 @@ class _Call:
                 yield Step("book", ("record", {**about, "budget": self.guard.budget or None}))
             else:
                 yield Step("book", ("settle", {"hold": self.hold, "usage": usage}))
+        except UsageSpooled as kept:
+            self.guard.tell("spool", "the ledger failed after a call; its usage waits in the spool: %s", kept)
         except Exception as error:  # noqa: BLE001  # bulk: the provider's answer is the caller's, whatever happens to us
             self.guard.tell_lost(error, None if self.hold is None else self.hold.hold_id, usage)
 
