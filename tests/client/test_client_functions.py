@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,3 +95,28 @@ def test_what_cannot_be_guarded_says_so_at_once(engine: Engine) -> None:
         guard(ask, model="gpt-4o", engine=engine, agent="x")  # type: ignore[call-arg]  # what is refused
     with pytest.raises(CallInvalid, match="describe: unknown name 'max_tokens'"):
         guard(lambda: None, model="gpt-4o", describe=lambda: {"max_tokens": 4}, engine=engine)()
+
+
+def test_no_sdk_is_loaded_by_the_wrapper_itself() -> None:
+    code = "import sys, tokencalc; tokencalc.wrap, tokencalc.guard; print(*sorted(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"openai", "anthropic", "groq", "mistralai", "google.genai", "httpx", "httpx2"} & set(found)
+
+
+def test_a_stream_that_is_left_at_the_programs_end_is_booked_in_the_users_own_ledger() -> None:
+    code = """
+import httpx2
+from openai import OpenAI
+from tokencalc import wrap
+
+def answer(_request):
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"")
+
+client = wrap(OpenAI(api_key="none", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))))
+hello = [{"role": "user", "content": "hi"}]
+left = client.chat.completions.create(model="gpt-4o", messages=hello, max_tokens=5, stream=True)
+del left
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    count = "from tokencalc import Engine; print(len(list(Engine.open().entries())))"
+    assert subprocess.run([sys.executable, "-c", count], capture_output=True, text=True, check=True).stdout == "1\n"

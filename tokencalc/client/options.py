@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from tokencalc.arguments import checked
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.client.guarding import Guard
+from tokencalc.client.late import LATE
 from tokencalc.context import Attribution, label_from
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
@@ -140,8 +141,14 @@ class _Shared:
         with self._mutex:
             if self._engine is None:
                 self._engine = Engine.open()
-                atexit.register(self._engine.close)
+                atexit.register(self._close, self._engine)
             return self._engine
+
+    @staticmethod
+    def _close(engine: Engine) -> None:
+        """Close the engine, after the streams that the program has left behind."""
+        LATE.drain()
+        engine.close()
 
 
 _SHARED = _Shared()
