@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sqlite3
 import statistics
 import subprocess
@@ -133,7 +134,8 @@ def report(medians: dict[str, float], litellm: str | None) -> None:
     print(f"  our addition, durable        {durable:8.0f}   {durable / floor:5.2f}x two commits")
     print(f"  our addition, in memory      {memory:8.0f}   {memory / bare:5.2f}x a bare call")
     if litellm is not None:
-        run = subprocess.run([litellm, "-c", LITELLM], capture_output=True, text=True, check=True)
+        offline = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        run = subprocess.run([litellm, "-c", LITELLM], capture_output=True, text=True, check=True, env=offline)
         mocked = float(run.stdout.splitlines()[-1])
         print(f"  litellm.completion, mocked   {mocked:8.0f}   our addition is {durable / mocked:.2f}x of it")
 
