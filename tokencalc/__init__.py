@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tokencalc.async_engine import AsyncEngine
     from tokencalc.budgets.budget import Budget
     from tokencalc.budgets.setting import BudgetStatus
+    from tokencalc.client.functions import guard
     from tokencalc.client.wrapping import wrap
     from tokencalc.context import attribution
     from tokencalc.cost import Cost, CostLine
@@ -64,6 +65,7 @@ _HOMES = {
     "Usage": "tokencalc.usage",
     "attribution": "tokencalc.context",
     "count": "tokencalc.counting",
+    "guard": "tokencalc.client.functions",
     "read_usage": "tokencalc.providers.registry",
     "to_json": "tokencalc.jsontext",
     "wrap": "tokencalc.client.wrapping",
@@ -95,6 +97,7 @@ __all__ = [
     "Usage",
     "attribution",
     "count",
+    "guard",
     "read_usage",
     "to_json",
     "wrap",

@@ -36,6 +36,7 @@ NAMES = [
     "Usage",
     "attribution",
     "count",
+    "guard",
     "read_usage",
     "to_json",
     "wrap",

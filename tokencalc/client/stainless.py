@@ -1,0 +1,239 @@
+"""Clients that come out of one generator: openai, anthropic, groq. Their ``request`` is the one way out.
+
+``create``, ``parse``, ``stream``, raw and streaming responses and tool runners all
+call the client's ``request``, and every answer passes ``_process_response`` before
+an object is made of it. We put ourselves in front of both, on a copy of the client:
+its class stays, the original is untouched, and ``copy`` and ``with_options`` of the
+copy are guarded too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tokencalc.client.asking import Ask
+from tokencalc.client.capturing import CURRENT, Capture
+from tokencalc.client.guarded import guarded
+from tokencalc.client.steps import AsyncDoor, Door, run, run_async
+from tokencalc.client.watching import watch, watch_async
+from tokencalc.errors import FeatureUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokencalc.client.guarding import Guard
+    from tokencalc.providers.payload import Body
+
+_MARK = "_tokencalc_guard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What one SDK of the family has of its own.
+
+    ``routes`` are the paths that cost money, with the reader of their bodies; what is
+    on no route passes as it is. ``asks_for_usage`` are the paths whose streams say
+    their usage only when asked.
+    """
+
+    sdk: str
+    routes: Mapping[str, Callable[[Body], dict[str, Any]]]
+    provider_of: Callable[[Any], str]
+    asks_for_usage: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """One guarded client: its guard, and the methods that were there before."""
+
+    dialect: Dialect
+    guard: Guard
+    client: Any
+    request: Callable[..., Any]
+    process: Callable[..., Any]
+
+    def ask(self, options: Any, *, is_streamed: bool) -> Ask | None:
+        """Return what a request asks for; None for one that we do not guard."""
+        route = _path(options.url)
+        reader = self.dialect.routes.get(route)
+        if reader is None or str(options.method).lower() != "post":
+            return None
+        body = _body(options)
+        model = body.get("model")
+        if not isinstance(model, str):
+            return None
+        return Ask(
+            provider=self.guard.provider or self.dialect.provider_of(self.client),
+            model=self.guard.models.get(model, model),
+            is_streamed=is_streamed,
+            is_repeatable=not getattr(options, "files", None) and getattr(options, "content", None) is None,
+            idempotency_key=_key(options),
+            **reader(body),
+        )
+
+    def prepared(self, options: Any, *, is_streamed: bool) -> tuple[Any, bool]:
+        """Return the options of one attempt, and whether the usage that they ask for is to be kept from the caller."""
+        changes: dict[str, Any] = {"max_retries": 0}
+        hides = False
+        if is_streamed:
+            headers = options.headers if isinstance(options.headers, Mapping) else {}
+            if not any(name.lower() == "accept-encoding" for name in headers):
+                changes["headers"] = {**headers, "Accept-Encoding": "identity"}
+            body = self._with_usage(options)
+            if body is not None:
+                changes["json_data"], hides = body, True
+        return options.model_copy(update=changes), hides
+
+    def _with_usage(self, options: Any) -> Body | None:
+        """Return the body with the wish for a usage; None where it is there, refused, or not for this path."""
+        body = options.json_data
+        if not (self.guard.includes_usage and isinstance(body, Mapping)):
+            return None
+        if _path(options.url) not in self.dialect.asks_for_usage:
+            return None
+        wishes = _body(options).get("stream_options")
+        wishes = wishes if isinstance(wishes, Mapping) else {}
+        if wishes.get("include_usage") is not None:
+            return None
+        return {**body, "stream_options": {**wishes, "include_usage": True}}
+
+
+def _path(url: object) -> str:
+    return str(url).split("?", 1)[0].split("#", 1)[0].rstrip("/")
+
+
+def _body(options: Any) -> Body:
+    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    extra = getattr(options, "extra_json", None)
+    return {**body, **extra} if isinstance(extra, Mapping) else body
+
+
+def _key(options: Any) -> str | None:
+    headers = options.headers if isinstance(options.headers, Mapping) else {}
+    named = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
+    key = named if named is not None else options.idempotency_key
+    return key if isinstance(key, str) and key else None
+
+
+def guard_client(client: Any, guard: Guard, dialect: Dialect) -> Any:
+    """Return a guarded copy of a client; FeatureUnavailable for one whose inside is not as we know it."""
+    is_async = check(client, dialect)
+    own = guard.retrying(1 + client.max_retries)
+    return _guard(client.with_options(max_retries=0), own, dialect, is_async=is_async)
+
+
+def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any:
+    inner = _Guarded(dialect, guard, clone, clone.request, clone._process_response)  # noqa: SLF001  # see `check`
+    request, process = _async_hooks(inner) if is_async else _sync_hooks(inner)
+
+    def copied(*arguments: Any, **options: Any) -> Any:
+        """Copy the client as its SDK does; the copy is guarded as this one is."""
+        retries = options.pop("max_retries", None)
+        own = guard if not isinstance(retries, int) else replace(guard, retries=None).retrying(1 + retries)
+        plain = type(clone).copy(clone, *arguments, max_retries=0, **options)
+        return _guard(plain, own, dialect, is_async=is_async)
+
+    clone.__dict__.update(
+        {"request": request, "_process_response": process, "copy": copied, "with_options": copied, _MARK: guard}
+    )
+    return clone
+
+
+def _sync_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    door = Door(inner.guard.engine)
+
+    def request(cast_to: Any, options: Any, *, stream: bool = False, **rest: Any) -> Any:
+        ask = inner.ask(options, is_streamed=stream)
+        if ask is None:
+            return inner.request(cast_to, options, stream=stream, **rest)
+
+        def send(capture: Capture) -> Any:
+            ready, capture.hides_usage = inner.prepared(options, is_streamed=stream)
+            before = CURRENT.set(capture)
+            try:
+                return inner.request(cast_to, ready, stream=stream, **rest)
+            finally:
+                CURRENT.reset(before)
+
+        return run(door, guarded(inner.guard, ask, send))
+
+    def process(*, response: Any, **rest: Any) -> Any:
+        capture = CURRENT.get()
+        if capture is not None:
+            if response.is_stream_consumed:
+                capture.take_body(response.status_code, response.headers, response.content)
+            else:
+                watched = watch(response, capture, door, hides_usage=capture.hides_usage)
+                if inner.guard.peeks:
+                    watched.peek()
+        return inner.process(response=response, **rest)
+
+    return request, process
+
+
+def _async_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    door = AsyncDoor(inner.guard.engine)
+
+    async def request(cast_to: Any, options: Any, *, stream: bool = False, **rest: Any) -> Any:
+        ask = inner.ask(options, is_streamed=stream)
+        if ask is None:
+            return await inner.request(cast_to, options, stream=stream, **rest)
+
+        async def send(capture: Capture) -> Any:
+            ready, capture.hides_usage = inner.prepared(options, is_streamed=stream)
+            before = CURRENT.set(capture)
+            try:
+                return await inner.request(cast_to, ready, stream=stream, **rest)
+            finally:
+                CURRENT.reset(before)
+
+        return await run_async(door, guarded(inner.guard, ask, send))
+
+    async def process(*, response: Any, **rest: Any) -> Any:
+        capture = CURRENT.get()
+        if capture is not None:
+            if response.is_stream_consumed:
+                capture.take_body(response.status_code, response.headers, response.content)
+            else:
+                watched = watch_async(response, capture, door, hides_usage=capture.hides_usage)
+                if inner.guard.peeks:
+                    await watched.peek()
+        return await inner.process(response=response, **rest)
+
+    return request, process
+
+
+def check(client: Any, dialect: Dialect) -> bool:
+    """Look whether a client is made as we know it, and return whether it is asynchronous.
+
+    Raises FeatureUnavailable with what is missing, before any call is made.
+    """
+    kind = type(client)
+    names = [base.__name__ for base in kind.__mro__]
+    is_async = "AsyncAPIClient" in names
+    if not is_async and "SyncAPIClient" not in names:
+        raise unknown_inside(client, dialect.sdk, "it is no client of that SDK")
+    if _MARK in getattr(client, "__dict__", {}):
+        raise FeatureUnavailable(
+            f"wrap({kind.__name__}): this client is wrapped already; wrap the original, or use its with_options",
+            feature="wrap",
+        )
+    for caller, callees in (("post", {"request"}), ("request", {"_process_response", "_request"})):
+        code = getattr(getattr(kind, caller, None), "__code__", None)
+        if code is None or not callees & set(code.co_names):
+            raise unknown_inside(client, dialect.sdk, f"{caller} does not call {' or '.join(sorted(callees))}")
+    for name in ("copy", "with_options", "_process_response"):
+        if not callable(getattr(kind, name, None)):
+            raise unknown_inside(client, dialect.sdk, f"it has no {name}")
+    return is_async
+
+
+def unknown_inside(client: Any, sdk: str, why: str) -> FeatureUnavailable:
+    """Return the error of a client that is made otherwise than the versions that we know."""
+    return FeatureUnavailable(
+        f"wrap({type(client).__name__}): this version of {sdk} is made otherwise than those that we know ({why}), so "
+        "its calls could go out unseen; use guard(...) around your own function, or engine.reserve and engine.settle",
+        feature="wrap",
+    )
