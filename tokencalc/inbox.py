@@ -56,6 +56,8 @@ class Inbox:
         while self._letters:
             future, on_lost, ticket = self._letters.popleft()
             outcome = ticket.outcome
+            if future.done() and not future.cancelled():  # told twice, because an interrupt fell into the first time
+                continue
             if future.cancelled() or outcome is None:
                 tell_lost(ticket, on_lost)
             elif outcome.error is not None:

@@ -35,6 +35,10 @@ _BATCH_STEPS = 1_000
 """Steps in one transaction at most; more would make the first caller wait for the last one's rows."""
 
 
+_BACKGROUND = object()
+"""Leads in the place of a ticket whose caller may not block."""
+
+
 class Outcome:
     """What became of one step: a value, or an error to raise."""
 
@@ -88,12 +92,14 @@ class Ticket:
         self._arrived.acquire()
 
     def wake(self) -> None:
-        """Wake whoever waits."""
-        self._arrived.release()
+        """Wake whoever waits; waking twice does no harm."""
+        with suppress(RuntimeError):  # somebody else has just done it
+            self._arrived.release()
 
     def answer(self, outcome: Outcome) -> None:
-        """Deliver the outcome."""
-        self.outcome = outcome
+        """Deliver the outcome; again, where an interrupt may have kept it: the first one stands."""
+        if self.outcome is None:
+            self.outcome = outcome
         if self.on_outcome is None:
             self.wake()
         else:
@@ -115,13 +121,14 @@ class GroupWriter:
         self._mutex = threading.Lock()
         self._queue: deque[Ticket] = deque()
         self._dropped: deque[Step[Any]] = deque()
-        self._leader: Ticket | None = None
+        self._leader: object | None = None
+        self._untold: Ticket | None = None
         self._last_batch_steps = 0
         self._batch: list[Ticket] = []
         self._is_running = False
         self._outcomes: tuple[list[Ticket], Sequence[Outcome]] | None = None
         self._thread: threading.Thread | None = None
-        self._leads: SimpleQueue[bool] = SimpleQueue()
+        self._leads: SimpleQueue[Ticket | None] = SimpleQueue()
 
     def close(self) -> None:
         """Refuse further steps; those that wait are still run by whoever leads."""
@@ -132,7 +139,7 @@ class GroupWriter:
             self._closed = True
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._leads.put(False)
+            self._leads.put(None)
             thread.join()
 
     def run(self, step: Step[Result]) -> Result:
@@ -161,8 +168,12 @@ class GroupWriter:
     def post(self, step: Step[Any], on_outcome: Callable[[Ticket], None]) -> Ticket:
         """Queue a step without waiting; ``on_outcome`` is called on another thread. For asyncio."""
         ticket = Ticket(step, on_outcome)
-        if self._enqueue([ticket]):
-            self._lead_in_background()
+        try:
+            if self._enqueue([ticket]):
+                self._lead_in_background(ticket)
+        except BaseException:  # bulk: as above
+            self._leave([ticket])
+            raise
         return ticket
 
     def drop(self, step: Step[Any]) -> None:
@@ -188,24 +199,37 @@ class GroupWriter:
         with self._mutex:
             for ticket in tickets:
                 ticket.cancelled = True
-            leads = self._leader in tickets
+            leads, untold = self._leader in tickets, self._untold
         if leads:
             self._pass_on()
+        elif untold is not None:  # the lead was given away, and the interrupt fell before its heir was told
+            self._tell(untold)
 
-    def _lead_in_background(self) -> None:
+    def _lead_in_background(self, ticket: Ticket) -> None:
         with self._mutex:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._background, name="tokencalc-writer", daemon=True)
-                self._thread.start()
-            self._leads.put(True)
+                thread = threading.Thread(target=self._background, name="tokencalc-writer", daemon=True)
+                thread.start()
+                # In this order an interrupt costs a thread that waits for ever, and not the ledger one that never ran.
+                self._thread = thread
+            self._leads.put(ticket)
             if self._closed:  # nobody will close this thread any more
-                self._leads.put(False)
+                self._leads.put(None)
                 self._thread = None
 
     def _background(self) -> None:
         leads = self._leads
-        while leads.get():
-            self._lead(None)
+        while (ticket := leads.get()) is not None:
+            if self._claims(ticket):
+                self._lead(None)
+
+    def _claims(self, ticket: Ticket) -> bool:
+        """Take the lead that was given to a ticket which cannot lead itself; False where it was given on, or twice."""
+        with self._mutex:
+            if self._leader is not ticket:
+                return False
+            self._leader = _BACKGROUND
+            return True
 
     def _lead(self, own: Ticket | None) -> None:
         """Run batches until the own ticket is answered (or the queue is empty), then pass the lead on."""
@@ -247,21 +271,39 @@ class GroupWriter:
             return batch
 
     def _pass_on(self) -> None:
-        """Hand the lead to the longest waiting caller, to the background thread, or to nobody."""
+        """Hand the lead to the longest waiting caller, to the background thread, or to nobody.
+
+        An interrupt may fall between any two calls. Until an heir is named the lead is the
+        interrupted caller's, who leaves and does all of this again; from then until the heir
+        is told it is in ``_untold``, and whoever leaves tells it.
+        """
+        self._end_batch()
         with self._mutex:
-            left, self._batch = [ticket for ticket in self._batch if ticket.outcome is None], []
-            if left and not self._is_running:  # interrupted before the batch began: it is still to be done
-                self._queue.extendleft(ticket for ticket in reversed(left) if ticket not in self._queue)
-                left = []
             in_front = next((ticket for ticket in self._queue if not ticket.cancelled), None)
             waiting = next((t for t in self._queue if t.on_outcome is None and not t.cancelled), None)
-            self._leader = waiting or in_front
-        for ticket in left:  # an interrupt fell between two lines of ours
-            ticket.answer(self._outcome_of(ticket))
-        if waiting is not None:
-            waiting.wake()
-        elif in_front is not None:
-            self._lead_in_background()
+            heir = waiting or in_front
+            self._leader = self._untold = heir
+        if heir is not None:
+            self._tell(heir)
+
+    def _tell(self, heir: Ticket) -> None:
+        if heir.on_outcome is None:
+            heir.wake()
+        else:
+            self._lead_in_background(heir)
+        with self._mutex:
+            if self._untold is heir:
+                self._untold = None
+
+    def _end_batch(self) -> None:
+        """Queue again, or answer, what an interrupt has left of the batch."""
+        if self._is_running:
+            for ticket in self._batch:
+                ticket.answer(self._outcome_of(ticket))
+        elif self._batch:  # interrupted before the batch began: it is still to be done
+            with self._mutex:
+                self._queue.extendleft(ticket for ticket in reversed(self._batch) if ticket not in self._queue)
+        self._batch = []
 
     def _outcome_of(self, ticket: Ticket) -> Outcome:
         tickets, outcomes = self._outcomes or ([], [])
@@ -286,6 +328,7 @@ class GroupWriter:
             raise
         self._outcomes = (batch, outcomes)
         _deliver(batch, outcomes)
+        self._batch = []
         self._after_answers()
         if cause is not None:
             raise cause
@@ -328,6 +371,5 @@ def _deliver(batch: list[Ticket], outcomes: Sequence[Outcome]) -> None:
             ticket.answer(outcome)
     except BaseException:  # bulk: an interrupt of this thread keeps no answer from the others
         for ticket, outcome in pairs:
-            if ticket.outcome is None:
-                ticket.answer(outcome)
+            ticket.answer(outcome)
         raise
