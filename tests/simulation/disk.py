@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -147,7 +148,10 @@ class Disk:
 
     def image(self, target: Path, left: Left, random: Random) -> None:
         """Write down what the disk holds after the end; shared memory is never part of it."""
-        chance = {"synced": 0.0, "part": random.random(), "all": 1.0}[left]
+        if left == "all":
+            shutil.copytree(self.root, target, ignore=shutil.ignore_patterns("*-shm"))
+            return
+        chance = random.random() if left == "part" else 0.0
         self._copy(self.root, target, lambda: random.random() < chance)
 
     def _copy(self, folder: Path, target: Path, survives: Callable[[], bool]) -> None:
