@@ -60,7 +60,7 @@ class Dice:
     def who(self) -> dict[str, Any]:
         """Return arguments that say whom a call is for."""
         team = self.random.choice(TEAMS)
-        said = {
+        said: dict[str, Any] = {
             "agent_id": self.random.choice(AGENTS),
             "user_id": self.random.choice(USERS),
             "project": self.random.choice(PROJECTS),

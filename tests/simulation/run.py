@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import click
+
 from tests.simulation.simulation import Broken
 from tests.simulation.work import Work
 
@@ -46,11 +48,11 @@ def main(arguments: list[str]) -> int:
     for seed in seeds:
         with TemporaryDirectory() as folder:
             try:
-                run(seed, Path(folder), print if name == "SEED" else None)
+                run(seed, Path(folder), click.echo if name == "SEED" else None)
             except Broken as broken:
                 failed += 1
-                print(broken, file=sys.stderr)
-    print(f"{len(list(seeds))} runs of {STEPS} steps, {failed} failed")
+                click.echo(broken, err=True)
+    click.echo(f"{len(list(seeds))} runs of {STEPS} steps, {failed} failed")
     return int(failed > 0)
 
 

@@ -37,6 +37,8 @@ SWEEP_EVERY_S = 60.0
 CLOSE_AFTER_S = 3600
 TROUBLES = ("error", "full", "kill", "kill all", "power")
 LETHAL = TROUBLES[2:]
+LOST = {"LedgerUnavailable", "UsageSpooled", "UsageLost", "KeyboardInterrupt"}
+"""Answers that leave open what was done."""
 
 
 class Broken(AssertionError):
@@ -221,12 +223,15 @@ class Simulation:
             return Trouble("interrupt", Fault(10**9))
         if not kinds or not self.dice.chance(self.trouble_share):
             return None
-        kind = self.random.choice(kinds)
+        return self.trouble(self.random.choice(kinds))
+
+    def trouble(self, kind: str) -> Trouble:
+        """Return a fault of a kind, somewhere in the next operation."""
         left: Left = "all"
-        if kind == "power":
-            left = "all" if self.durability == "normal" else self.random.choice(["synced", "part"])
-        after = self.random.randrange(16)
-        return Trouble(kind, Fault(after, once=kind in {"error", "full"}, is_full=kind == "full"), left)
+        if kind == "power" and self.durability == "full":
+            left = self.random.choice(["synced", "part"])
+        once = kind in {"error", "full"} and self.dice.chance(0.8)
+        return Trouble(kind, Fault(self.random.randrange(16), once=once, is_full=kind == "full"), left)
 
     def do_in_trouble(
         self, what: str, process: Process, call: Callable[[], object], candidates: Candidates, trouble: Trouble
@@ -241,14 +246,20 @@ class Simulation:
         if lost and not struck and trouble.kind != "interrupt":
             raise Broken(f"{what}: the ledger was unavailable, and no fault had struck")
         self.say(f"     {'the fault struck' if struck else 'it was over before'}, answered {found!r:.100}")
+        is_spooled = found == No("UsageSpooled")
+        if is_spooled and self.dice.chance(0.5):  # what waits in the spool outlives the power
+            trouble = self.trouble("power")
         self.end_trouble(process, trouble)
-        possible = [model for model, answer in candidates if lost or answer == [found]]
+        if is_spooled:
+            self.processes[0].engine.read_spool()
+        # What waited in the spool is booked by now, once, as all that was asked for.
+        possible = [model for model, answer in candidates if answer == [found] or (lost and (answer or not is_spooled))]
         if trouble.kind in {"kill all", "power"} and (lost or possible == [before]):
             possible += self.doubts
         self.settle_on(what, possible, found)
         if trouble.kind in {"kill all", "power"}:
             self.doubts = []
-        elif lost:
+        elif lost and not is_spooled:
             self.doubts = [*self.doubts, *(model for model, _ in candidates)]
 
     def candidates(self, changes: tuple[Change, ...], answer: object, *, due: bool) -> Candidates:
@@ -343,7 +354,7 @@ class Simulation:
 def is_lost(found: object) -> bool:
     """Whether an answer leaves open what was done."""
     answers = found if isinstance(found, list) else [found]
-    return any(isinstance(one, No) and one.error in {"LedgerUnavailable", "KeyboardInterrupt"} for one in answers)
+    return any(isinstance(one, No) and one.error in LOST for one in answers)
 
 
 def answered(call: Callable[[], object]) -> object:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-import tokencalc
 from tests.simulation.dice import MODELS, about_of, money_of, worst_case
+from tests.simulation.interrupting import interrupts
 from tests.simulation.model import No, values
 from tests.simulation.prices import give_prices
 from tests.simulation.reading import expected_answer, found_status
@@ -20,16 +19,11 @@ from tokencalc import AsyncEngine, Budget
 from tokencalc.ledger.store import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from tests.simulation.model import Hold, Model, Rule
     from tests.simulation.simulation import Change
     from tokencalc import Engine
 
 WAIT_S = 30
-_PACKAGE = Path(tokencalc.__file__).parent
-ROOMS = tuple(str(file) for room in ("ledger", "budgets") for file in (_PACKAGE / room).glob("*.py"))
 WEIGHTS = {
     "record": 8,
     "reserve": 14,
@@ -261,20 +255,21 @@ class Work(Simulation):
                 arguments = {"model": "acme-1", **self.dice.who()}
                 verb = "record" if verb == "record" else "reserve"
                 arguments |= {"cost_usd" if verb == "record" else "amount_usd": self.dice.amount()}
-                steps.append(getattr(verbs, verb)(in_usd(arguments)))
+                made = verbs.record(in_usd(arguments)).step if verb == "record" else verbs.reserve(in_usd(arguments))
+                steps.append(made)
                 change = self.change(verb, arguments, process)
                 assert not isinstance(change, No)
                 changes.append(change)
             elif verb == "release":
                 arguments = {"hold": hold}
                 steps.append(verbs.release(self.hold_id(process, hold)))
-                changes.append(lambda model, hold=hold: model.release(hold))
+                changes.append(partial(_released, hold))
             else:
                 arguments = {"hold": hold, **self.settlement(hold)}
                 found = process.engine.store.writer.run(verbs.find_hold(self.hold_id(process, hold)))
                 self.model.tick(now)
                 given = {name: value for name, value in arguments.items() if name != "hold"}
-                steps.append(verbs.settle(found, in_usd(given)))
+                steps.append(verbs.settle(found, in_usd(given)).step)
                 changes.append(self.settle_change(hold, given, process))
             said.append((verb, arguments))
 
@@ -401,13 +396,17 @@ class Work(Simulation):
         arguments = {"model": "acme-1", **self.dice.who(), money: self.dice.amount()}
         change = self.change(verb, arguments, process)
         assert not isinstance(change, No)
-        call, line = getattr(process.engine, verb), self.random.randrange(1200)
+        call, line = getattr(process.engine, verb), self.random.randrange(500)
 
         def interrupted() -> object:
             with interrupts(line):
                 return call(**in_usd(arguments))
 
         self.do(f"{verb} {arguments} interrupted at line {line}", process, interrupted, change, troubles=("interrupt",))
+
+
+def _released(hold: int, model: Model) -> object:
+    return model.release(hold)
 
 
 async def cancelled(engine: Engine, arguments: dict[str, Any], *, started: bool) -> None:
@@ -450,27 +449,3 @@ class _Gate:
 
     def open(self) -> None:
         self._go.set()
-
-
-@contextmanager
-def interrupts(line: int) -> Iterator[None]:
-    """Raise KeyboardInterrupt at the n-th line that runs in the rooms that write."""
-    left = line
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal left
-        if not frame.f_code.co_filename.endswith(ROOMS):
-            return None
-        if event == "line":
-            left -= 1
-            if left < 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
