@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 LOGS ?= sample
 TEXTS ?= 100000
 SEED ?= 1
+SEEDS ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: run test fuzz check format bench prices prices-release compare-prices help clean
+.PHONY: run test simulate fuzz check format bench prices prices-release compare-prices help clean
 
 # What running needs comes first and alone: a newcomer's first command should not wait for linters.
 $(VENV)/.runs: pyproject.toml
@@ -27,6 +28,9 @@ run: $(VENV)/.runs ## the main job on sample logs; LOGS=auto reads your own, LOG
 
 test: $(VENV)/.ready ## every test: no keys, no network
 	@$(BIN)/python -m pytest -q
+
+simulate: $(VENV)/.ready ## the ledger against a model, crashes included; SEEDS=1000, SEEDS=5..200, or SEED=1234 with its trace
+	@PYTHONPATH=. $(BIN)/python -m tests.simulation.run $(if $(filter command line environment,$(origin SEED)),SEED=$(SEED),SEEDS=$(SEEDS))
 
 fuzz: $(VENV)/.ready ## counts of every back end against tiktoken's; TEXTS=100000, SEED=1
 	@PYTHONPATH=. $(BIN)/python tests/property/fuzz_tokens.py --texts $(TEXTS) --seed $(SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -259,3 +260,18 @@ def test_a_budget_of_nothing_refuses_all_that_costs(engine: Engine) -> None:
     assert engine.crossings() == ()
     spend(engine, "0.000000000001")
     assert [crossing.threshold_percent for crossing in engine.crossings()] == [75, 90, 100]
+
+
+def test_a_hold_from_before_the_clock_went_back_counts_when_its_day_comes(engine: Engine, clock: ManualClock) -> None:
+    day_s = 24 * 3600
+    clock.advance(day_s)
+    ahead = hold(engine, 8, lifetime_s=7 * day_s)
+    clock.jump_to(ahead.at - timedelta(days=1))
+    engine.set_budget(Budget(name="b", limit_usd=10))
+    assert usd("0", "0", "10") == figures(engine, "b")
+    clock.advance(day_s)
+    with pytest.raises(BudgetExceeded, match="has 2 USD left of 10"):
+        hold(engine, 3)
+    assert usd("0", "8", "2") == figures(engine, "b")
+    engine.release(ahead)
+    assert usd("0", "0", "10") == figures(engine, "b")

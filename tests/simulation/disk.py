@@ -9,7 +9,9 @@ nothing, everything, or a random part, torn in sectors. From a chosen operation 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,8 +41,10 @@ def seeded(seed: int) -> Random:
 class Kept:
     """One file: its bytes as of the last sync, and what was done to it since: (offset, data), or (size, None)."""
 
-    durable: bytearray
+    durable: bytearray = field(default_factory=bytearray)
     pending: list[tuple[int, bytes | None]] = field(default_factory=list)
+    is_watched: bool = False
+    """Whether SQLite writes it, through the layer; what others write is looked up in the file."""
 
     def sync(self) -> None:
         """Make what is pending durable."""
@@ -116,10 +120,11 @@ class Disk:
         if stat.S_ISDIR(found.st_mode):
             return None
         key = (found.st_dev, found.st_ino)
-        if key not in self._files:
+        kept = self._files.setdefault(key, Kept())
+        if not kept.is_watched:
             content = path.read_bytes()
-            self._files[key] = Kept(bytearray(), [(0, content)] if content else [])
-        return self._files[key]
+            kept.pending = [] if content == kept.durable else [(0, None), (0, content)]
+        return kept
 
     def folder_synced(self, folder: Path) -> None:
         """Make the names in a folder durable."""
@@ -147,7 +152,10 @@ class Disk:
 
     def image(self, target: Path, left: Left, random: Random) -> None:
         """Write down what the disk holds after the end; shared memory is never part of it."""
-        chance = {"synced": 0.0, "part": random.random(), "all": 1.0}[left]
+        if left == "all":
+            shutil.copytree(self.root, target, ignore=shutil.ignore_patterns("*-shm"))
+            return
+        chance = random.random() if left == "part" else 0.0
         self._copy(self.root, target, lambda: random.random() < chance)
 
     def _copy(self, folder: Path, target: Path, survives: Callable[[], bool]) -> None:
@@ -226,6 +234,7 @@ class _Layer:
         if kept is not None:
             pointer = ctypes.c_void_p.from_address(file)
             methods = c.IoMethods.from_address(pointer.value or 0)
+            kept.is_watched = True
             self._opened[file] = _Opened(disk, kept, disk.process, methods, is_new)
             pointer.value = ctypes.addressof(self._swapped(methods))
         return code
@@ -309,22 +318,45 @@ def watched(disk: Disk) -> Iterator[Disk]:
     layer = _layers[0]
     layer.disks.append(disk)
     layer.make_default(is_default=True)
-    plain_fsync = os.fsync
-
-    def fsync(descriptor: Any) -> None:
-        """Note which folder the package itself syncs."""
-        found = os.fstat(descriptor if isinstance(descriptor, int) else descriptor.fileno())
-        for folder, _, _ in os.walk(disk.root) if stat.S_ISDIR(found.st_mode) else ():
-            if os.path.samestat(found, Path(folder).stat()):
-                disk.folder_synced(Path(folder))
-                return
-        plain_fsync(descriptor)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", fsync)
+        patch.setattr(os, "open", _open_on(disk))
+        patch.setattr(os, "fsync", _fsync_on(disk))
         try:
             yield disk
         finally:
             layer.disks.remove(disk)
             if not layer.disks:
                 layer.make_default(is_default=False)
+
+
+def _open_on(disk: Disk) -> Callable[..., int]:
+    plain = os.open
+
+    def open_(path: Any, *arguments: Any, **options: Any) -> int:
+        """Open a file of the package's own, unless the disk fails."""
+        if Path(os.fsdecode(path)).is_relative_to(disk.root) and disk.refuses(disk.process):
+            raise OSError(errno.EIO, "the disk fails")
+        return plain(path, *arguments, **options)
+
+    return open_
+
+
+def _fsync_on(disk: Disk) -> Callable[[Any], None]:
+    plain = os.fsync
+
+    def fsync(descriptor: Any) -> None:
+        """Note what the package itself syncs: a folder, or a file of its own."""
+        found = os.fstat(descriptor if isinstance(descriptor, int) else descriptor.fileno())
+        for path in (disk.root, *disk.root.rglob("*")):
+            if os.path.samestat(found, path.stat()):
+                if disk.refuses(disk.process):
+                    raise OSError(errno.EIO, "the disk fails")
+                kept = disk.kept(path)
+                if kept is None:
+                    disk.folder_synced(path)
+                else:
+                    kept.sync()
+                return
+        plain(descriptor)
+
+    return fsync

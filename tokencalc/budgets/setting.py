@@ -87,7 +87,7 @@ def set_budget(transaction: Transaction, budget: Budget) -> None:
         revision=old.revision + (not same_cover) if old else 1,
         definition=definition,
         set_us=old.set_us if old and same_cover else transaction.now_us,
-        entries_until_us=old.entries_until_us if old and same_cover else transaction.newest_entry_us(),
+        entries_until_us=old.entries_until_us if old and same_cover else _newest_us(transaction),
     )
     transaction.put_budget(row)
     rules = rules_from(definition)
@@ -98,6 +98,11 @@ def set_budget(transaction: Transaction, budget: Budget) -> None:
             note_excess(transaction, rules, period, 0, "budget_set", transaction.now_us, None)
             note_crossings(transaction, rules, period, transaction.now_us)
     transaction.append(EntryDraft(kind="budget", at_us=transaction.now_us, dimension=Dimension(), notes=(definition,)))
+
+
+def _newest_us(transaction: Transaction) -> int:
+    """Return the latest instant of what the book holds already; it may lie ahead, where the clock has gone back."""
+    return max([transaction.newest_entry_us(), *(hold.at_us for hold in transaction.open_holds())])
 
 
 def _change_limits(transaction: Transaction, row: BudgetRow, rules: Rules) -> None:

@@ -58,7 +58,8 @@ def prepare_file(path: Path) -> None:
             "give a path in a folder that you may write to",
             ledger=str(path),
         ) from error
-    if header and header != _SQLITE_HEADER:
+    # Where a first write was cut off, SQLite's journal lies beside the file, and SQLite takes the write back.
+    if header and header != _SQLITE_HEADER and not path.with_name(path.name + "-journal").exists():
         raise LedgerCorrupt(
             f"ledger {path}: the file is not an SQLite database; it was left as it is. Give another path",
             ledger=str(path),

@@ -149,6 +149,7 @@ class SqliteStore:
                 with self._lock:
                     self._run_locked(connection, steps, batch)
         except BaseException as error:  # bulk: what is on disk must not be run again, whoever raised after it
+            self._lock.leave()  # an interrupt may have fallen into its own leaving
             if batch.is_written:
                 self._transaction.abandon()
                 raise InterruptedAfterCommit(batch.outcomes, error) from None

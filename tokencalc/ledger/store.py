@@ -56,7 +56,7 @@ class PeriodRow:
 
 @dataclass(slots=True)
 class BudgetRow:
-    """A budget as stored; ``entries_until_us`` is the newest entry that was older than this revision."""
+    """A budget as stored; ``entries_until_us`` is the newest entry or open hold that was there before this revision."""
 
     budget_id: int
     name: str

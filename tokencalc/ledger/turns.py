@@ -65,7 +65,7 @@ class WriteLock:
                 self._free_turns = _FREE_TURNS
                 return
         except BaseException:  # bulk: an interrupt on the way in must not leave other processes waiting
-            self._leave()
+            self.leave()
             raise
         raise LedgerUnavailable(
             f"ledger {self._ledger}: another process has kept its turn to write for more than {self._wait_s:g} s; "
@@ -78,7 +78,7 @@ class WriteLock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Give the turn back."""
-        self._leave()
+        self.leave()
 
     def _take(self, files: _Files) -> bool:
         """Take the turn without standing in line, where nobody stands there or a free turn is left."""
@@ -90,7 +90,8 @@ class WriteLock:
         self._free_turns = max(0, self._free_turns - 1)
         return True
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give the turn back; where there is none, this changes nothing."""
         if self._line is not None and self._line.leave():
             return
         if self._files is not None:
