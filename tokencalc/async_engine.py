@@ -200,9 +200,9 @@ class AsyncEngine:
         """Return every threshold that was passed."""
         return await asyncio.to_thread(self.engine.crossings)
 
-    async def verify(self, *, expect: str | None = None) -> Verification:
-        """Check chain, counters and rollups; see `Engine.verify`."""
-        return await asyncio.to_thread(partial(self.engine.verify, expect=expect))
+    async def verify(self, *, expect: str | None = None, **arguments: Any) -> Verification:
+        """Check chain, counters and rollups; see `Engine.verify`. Runs on a thread, ``progress`` too."""
+        return await asyncio.to_thread(partial(self.engine.verify, expect=expect, **arguments))
 
     async def backup(self, path: str | os.PathLike[str], **arguments: Any) -> Backup:
         """Copy the ledger to a new file while others go on; see `Engine.backup`. Runs on a thread."""

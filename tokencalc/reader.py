@@ -158,11 +158,14 @@ class BookReader:
         with self.store.reading() as connection:
             return query.crossings(connection)
 
-    def verify(self, *, expect: str | None = None) -> Verification:
-        """Check chain, counters and rollups; ``expect`` is a head that must still be part of the chain."""
+    def verify(self, *, expect: str | None = None, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Check chain, counters and rollups; ``expect`` is a head that must still be part of the chain.
+
+        ``progress`` is called with (rows read, rows in all), where there are many.
+        """
         from tokencalc.budgets import checks  # noqa: PLC0415  # 7 ms that only this verb needs
 
-        return checks.verify(self.store, expect=expect)
+        return checks.verify(self.store, expect=expect, progress=progress)
 
     def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Backup:
         """Copy the ledger, as it is at one moment, to a new file, while others go on writing; checked and synced.

@@ -24,7 +24,7 @@ from tokencalc.errors import (
 )
 from tokencalc.ledger.query import digests_of
 from tokencalc.ledger.spool import ReadBack, Spool, Verdict, sealed
-from tokencalc.ledger.spooled import Spooled, spooled_from, spooled_values
+from tokencalc.ledger.spooled import OWN_KEY, Spooled, spooled_from, spooled_values
 from tokencalc.verbs import record_booking, settle_booking
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Spooling:
 
     def _blank(self) -> Spooled:
         now_us = micros_from_instant(self._clock.now())
-        key = f"tokencalc-spool-{secrets.token_hex(16)}"
+        key = f"{OWN_KEY}{secrets.token_hex(16)}"
         return Spooled(key=key, fingerprint=b"", chain_id=self._store.chain_id, spooled_us=now_us)
 
     def _line(self, booking: Booking) -> Spooled:

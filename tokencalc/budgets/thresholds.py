@@ -42,15 +42,19 @@ def note_crossings(transaction: Transaction, rules: Rules, period: PeriodRow, at
         return
     now_us = transaction.now_us
     for percent in percents:
-        # Of the period's own limit: a closed period keeps the one that held then. Rounded up, so integers compare.
-        amount_pico = max(1, -(-period.limit_pico * percent // 100))
-        if period.spent_pico >= amount_pico and percent not in period.crossed_percents:
+        # Of the period's own limit: a closed period keeps the one that held then.
+        if period.spent_pico >= threshold_pico(period.limit_pico, percent) and percent not in period.crossed_percents:
             starts = period.start_us is None or period.start_us <= now_us
             ends = period.end_us is not None and period.end_us <= now_us
             is_open = starts and not ends
             transaction.add_crossing(period, percent, at_us, in_open_period=is_open)
             if is_open and transaction.is_heard:
                 transaction.events.append(_crossed(rules, period, percent, at_us))
+
+
+def threshold_pico(limit_pico: int, percent: int) -> int:
+    """Return the amount at which a threshold is passed; rounded up, so that integers compare."""
+    return max(1, -(-limit_pico * percent // 100))
 
 
 def _crossed(rules: Rules, period: PeriodRow, percent: int, at_us: int) -> BudgetCrossed:

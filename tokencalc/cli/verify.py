@@ -7,6 +7,9 @@ import click
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
 from tokencalc.cli.output import counted, put, put_json
+from tokencalc.cli.progress import progress_bar
+
+_LONG_ROWS = 50_000
 
 
 @click.command(epilog=examples("tokencalc verify --expect HEAD"))
@@ -15,8 +18,8 @@ from tokencalc.cli.output import counted, put, put_json
 @json_option
 def verify(*, expect: str | None, ledger: str | None, as_json: bool) -> int:
     """Check the chain of entries and every total. Exits with 1 where something does not fit."""
-    with open_ledger(ledger, needs_prices=False) as engine:
-        found = engine.verify(expect=expect)
+    with open_ledger(ledger, needs_prices=False) as engine, progress_bar("verifying", least=_LONG_ROWS) as progress:
+        found = engine.verify(expect=expect, progress=progress)
         path = engine.path
     if as_json:
         put_json(

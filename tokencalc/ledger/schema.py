@@ -97,5 +97,8 @@ SCHEMA_VERSION = MIGRATIONS[-1][0]
 QUARTER_US = 15 * 60 * 1_000_000
 """Microseconds in the quarter-hour that rollups sum."""
 
+CLOCK_STEP_US = 1_000_000
+"""The newest instant is kept anew when it is so much later, in microseconds."""
+
 PICO_PER_MICRO = 10**6
 """Pico-dollars in the unit of a rollup's first cost column."""

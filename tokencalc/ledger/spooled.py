@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from tokencalc.ledger.records import EntryDraft
 
+OWN_KEY = "tokencalc-spool-"
+"""How the keys begin that were made for calls whose callers gave none; their entries keep no key."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:

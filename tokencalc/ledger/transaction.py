@@ -19,7 +19,7 @@ from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, usage_beside
 from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
-from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
+from tokencalc.ledger.schema import CLOCK_STEP_US, PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
 from tokencalc.usage import token_totals
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
 
-_CLOCK_STEP_US = 1_000_000
 _FOREVER_US = 2**62
 _NO_TOKENS = (0, 0, 0, 0, 0)
 
@@ -298,7 +297,7 @@ class SqliteTransaction(CachedBook):
         _write(many, statements.INSERT_REPLAY, self._new_replays)
         _write(many, statements.INSERT_CROSSING, self._new_crossings)
         _write(many, statements.INSERT_EXCESS, self._new_excess)
-        if self.now_us >= self.last_us + _CLOCK_STEP_US:
+        if self.now_us >= self.last_us + CLOCK_STEP_US:
             self._connection.execute("UPDATE clock SET last_us = ?", (self.now_us,))
             self.last_us = self.now_us
 
