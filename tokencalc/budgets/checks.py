@@ -74,7 +74,6 @@ class _Known(NamedTuple):
     revision: int
     name: str
     rules: Rules
-    set_us: int
 
 
 @dataclass(slots=True)
@@ -83,7 +82,7 @@ class _Sum:
 
     spent_pico: int = 0
     unpriced_calls: int = 0
-    recorded_us: int = 0
+    sequence: int = 0
     crossings: list[NotedCrossing] = field(default_factory=list)
 
 
@@ -93,9 +92,9 @@ class _Spending:
     def __init__(self, book: Audit) -> None:
         self._book = book
         self._budgets: list[_Known] = []
-        for budget_id, revision, name, definition, set_us in book.budgets():
+        for budget_id, revision, name, definition in book.budgets():
             try:
-                self._budgets.append(_Known(budget_id, revision, name, rules_from(definition), set_us))
+                self._budgets.append(_Known(budget_id, revision, name, rules_from(definition)))
             except LedgerCorrupt as error:
                 book.problem(f"budget {name!r} cannot be read: {error}")
         # Periods of an earlier revision stay as they were; their definition is in the chain, not in the table.
@@ -118,7 +117,7 @@ class _Spending:
             at_us=entry.at_us,
         )
         counted: set[_Key] = set()
-        for budget_id, revision, name, rules, _ in self._budgets:
+        for budget_id, revision, name, rules in self._budgets:
             for value in covering_values(rules, name, call):
                 key, _, _ = period_bounds(rules.budget.period, rules.budget.timezone, entry.at_us, entry.run)
                 counted.add((budget_id, revision, value, key))
@@ -126,7 +125,7 @@ class _Spending:
             found = self._sums[where]
             found.spent_pico += entry.amount_pico
             found.unpriced_calls += entry.unpriced_calls
-            found.recorded_us = entry.recorded_us
+            found.sequence = entry.sequence
             if found.crossings:
                 spent = min(found.spent_pico, MAX_PICO)
                 found.crossings = [crossing for crossing in found.crossings if crossing.spent_pico != spent]
@@ -142,7 +141,10 @@ class _Spending:
                 self._compare(period, known, self._sums.pop(where, _Sum()))
         for (budget_id, revision, value, key), found in self._sums.items():
             known = self._current[budget_id, revision]
-            if found.recorded_us > known.set_us:  # else nobody has asked for that period since the budget was set
+            said = self._book.definitions.get(known.name)
+            # By place in the chain: the clock may have gone back in between. A period of which no entry was written
+            # since the budget covers it has no row until somebody asks for it.
+            if said is not None and found.sequence > said.covers_from:
                 self._book.problem(f"budget {known.name!r} {value} {key} is missing: entries were counted there")
 
     def _compare(self, period: CountedPeriod, known: _Known, found: _Sum) -> None:

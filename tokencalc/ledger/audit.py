@@ -63,11 +63,16 @@ class CountedPeriod(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """What the chain says last of a budget: its text and when it was set; and whether it ever only observed."""
+    """What the chain says last of a budget: its text and when it was set; and whether it ever only observed.
+
+    ``covers_from`` is the entry since which it covers the same calls and periods.
+    """
 
     text: str
     set_us: int
     observed: bool
+    covers: tuple[object, ...]
+    covers_from: int
 
 
 class NotedCrossing(NamedTuple):
@@ -174,7 +179,9 @@ class Audit:
         name, observes = said.get("name", ""), said.get("policy") == "observe"
         before = self.definitions.get(name)
         observed = observes or (before is not None and before.observed)
-        self.definitions[name] = Definition(text, row[4], observed)
+        covers = tuple(said.get(key) for key in ("scope", "period", "timezone", "notional"))
+        covers_from = row[0] if before is None or before.covers != covers else before.covers_from
+        self.definitions[name] = Definition(text, row[4], observed, covers, covers_from)
 
     def _audited(self, row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
         said = _detail(row)
@@ -224,16 +231,16 @@ class Audit:
     def check_budgets(self) -> None:
         """Compare each budget's definition with the last one in the chain."""
         known = set()
-        for _, _, name, definition, _ in self.budgets():
+        for _, _, name, definition in self.budgets():
             known.add(name)
             if name not in self.definitions or self.definitions[name].text != definition:
                 self.problem(f"budget {name!r} was edited: its definition is not the last one in the chain")
         for name in self.definitions.keys() - known:
             self.problem(f"budget {name!r} is missing: the chain says that it was set")
 
-    def budgets(self) -> list[tuple[int, int, str, str, int]]:
-        """Return (id, revision, name, definition, instant of the revision) of each budget."""
-        return self.connection.execute("SELECT budget_id, revision, name, definition, set_us FROM budget").fetchall()
+    def budgets(self) -> list[tuple[int, int, str, str]]:
+        """Return (id, revision, name, definition) of each budget."""
+        return self.connection.execute("SELECT budget_id, revision, name, definition FROM budget").fetchall()
 
     def periods(self) -> Iterator[CountedPeriod]:
         """Yield the counters of every budget period."""
