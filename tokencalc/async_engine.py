@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.backup import Backup
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
+    from tokencalc.ledger.samples import Sample
     from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing
     from tokencalc.tokens.result import TokenCount
@@ -207,6 +208,24 @@ class AsyncEngine:
     async def backup(self, path: str | os.PathLike[str], **arguments: Any) -> Backup:
         """Copy the ledger to a new file while others go on; see `Engine.backup`. Runs on a thread."""
         return await asyncio.to_thread(partial(self.engine.backup, path, **arguments))
+
+    # samples
+
+    async def record_metric(self, name: str, value: float, **arguments: Any) -> bool:
+        """Keep a figure; see `Engine.record_metric`. It only queues, so it runs where it stands."""
+        return self.engine.record_metric(name, value, **arguments)
+
+    async def metric_history(self, name: str, *, limit: int = 1000, **arguments: Any) -> list[Sample]:
+        """Return a metric's newest samples, at most ``limit``; see `Engine.metric_history`."""
+        return await asyncio.to_thread(lambda: list(self.engine.metric_history(name, limit=limit, **arguments)))
+
+    async def metric_average(self, name: str, **arguments: Any) -> float | None:
+        """Return the mean of a metric's samples; see `Engine.metric_average`."""
+        return await asyncio.to_thread(partial(self.engine.metric_average, name, **arguments))
+
+    async def samples_dropped(self) -> int:
+        """Return how many samples this ledger has dropped; see `Engine.samples_dropped`."""
+        return await asyncio.to_thread(self.engine.samples_dropped)
 
     # the queue
 

@@ -42,6 +42,7 @@ VARIABLE_PREFIX = "TOKENCALC_"
 _YEAR_S = 366 * 24 * 3600
 _SHORTEST_SUSPECT_S = 60
 _MOST_REQUESTS = 1_000_000
+_LONGEST_RETENTION_DAYS = 3660
 _LONGEST_RUN_NAME = 200
 
 
@@ -63,6 +64,7 @@ class Settings:
     requests_per_minute: int = 300
     hold_lifetime_s: int = 600
     suspect_close_after_s: int = 24 * 3600
+    sample_retention_days: int = 30
     run: str | None = None
     budgets: tuple[Mapping[str, object], ...] = ()
     limits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -323,6 +325,7 @@ _KEYS: dict[str, _Key] = {
     "requests_per_minute": _whole(1, _MOST_REQUESTS),
     "hold_lifetime_s": _whole(1, _YEAR_S),
     "suspect_close_after_s": _whole(_SHORTEST_SUSPECT_S, _YEAR_S),
+    "sample_retention_days": _whole(1, _LONGEST_RETENTION_DAYS),
     "run": _Key(_run, _RUN),
     "budgets": _Key(_budgets, _BUDGETS, from_text=None),
     "limits": _Key(_limits, _LIMITS, from_text=None),

@@ -32,6 +32,7 @@ from tokencalc.drafts import usage_reader
 from tokencalc.errors import CallInvalid, IdempotencyConflict, TokencalcError
 from tokencalc.events import Announcer
 from tokencalc.ledger.records import Hold
+from tokencalc.ledger.samples import sample_from
 from tokencalc.ledger.sqlite import SqliteStore
 from tokencalc.ledger.store import Step
 from tokencalc.pricing.evaluate import evaluate
@@ -263,6 +264,25 @@ class Engine(BookReader):
         except LEDGER_FAILURES as failure:
             self.spooling.keep([booking], failure)
             raise
+
+    def record_metric(  # noqa: PLR0913  # keyword only
+        self,
+        name: str,
+        value: float,
+        *,
+        at: datetime | str | None = None,
+        labels: Mapping[str, str] | None = None,
+        unit: str | None = None,
+        source: str | None = None,
+    ) -> bool:
+        """Keep a figure at ``at`` (now if None); returns at once, and False where it had to be dropped.
+
+        Written when there is time, never in money's way; deleted after ``sample_retention_days``. Raises CallInvalid
+        for a name, a label or a value (NaN, infinity) that cannot be.
+        """
+        instant = self.clock.now() if at is None else instant_from(at, name="at")
+        sample = sample_from(name=name, at=instant, value=value, unit=unit, labels=labels, source=source)
+        return self.store.samples.offer(sample)
 
     # budgets
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.backup import Backup
     from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.samples import Sample
     from tokencalc.ledger.spool import ReadBack
     from tokencalc.ledger.sqlite import SqliteStore
     from tokencalc.pricing.catalog import Catalog
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SWEEP_EVERY_S = 60.0
+_DAY_US = 24 * 3600 * 1_000_000
 
 
 class BookReader:
@@ -177,6 +179,42 @@ class BookReader:
 
         return back_up(self.store, path, progress)
 
+    # samples
+
+    def metric_history(  # keyword only
+        self,
+        name: str,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Iterator[Sample]:
+        """Yield a metric's samples of ``[since, until)``, the newest first; ``labels`` keeps those that have them."""
+        from tokencalc.ledger import sample_history  # noqa: PLC0415  # only this verb needs it
+
+        bounds = sample_history.Bounds.of(since, until)
+        return sample_history.history(self.store, name, bounds, limit=limit, labels=labels)
+
+    def metric_average(
+        self,
+        name: str,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> float | None:
+        """Return the mean of a metric's samples of ``[since, until)``; None where there is none."""
+        from tokencalc.ledger import sample_history  # noqa: PLC0415  # only this verb needs it
+
+        return sample_history.average(self.store, name, sample_history.Bounds.of(since, until), labels=labels)
+
+    def samples_dropped(self) -> int:
+        """Return how many samples this ledger has dropped because there was no time to write them."""
+        from tokencalc.ledger import sample_history  # noqa: PLC0415  # only this verb needs it
+
+        return sample_history.dropped(self.store)
+
     # the queue
 
     def _run(self, step: Step[Result]) -> Result:
@@ -209,4 +247,6 @@ class BookReader:
         now_s = self.clock.monotonic()
         if is_due := now_s - self._swept_s >= _SWEEP_EVERY_S:
             self._swept_s = now_s
+            kept_us = self.settings.sample_retention_days * _DAY_US
+            self.store.samples.forget_soon(micros_from_instant(self.clock.now()) - kept_us)
         return is_due

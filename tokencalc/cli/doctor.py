@@ -21,6 +21,7 @@ from tokencalc.clock import SystemClock
 from tokencalc.config import load_settings
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
+from tokencalc.ledger.sample_history import dropped_so_far
 from tokencalc.ledger.schema import SCHEMA_VERSION
 from tokencalc.ledger.spool import Spool
 from tokencalc.ledger.sqlite import SqliteStore
@@ -99,16 +100,25 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
         # Looking must not write: no budget of the settings is set, nothing of the spool is read back.
         with closing(SqliteStore(file, clock=SystemClock(), durability=settings.durability)) as store:
             size, found = store.size_bytes, verify(store)
+            with store.reading() as connection:
+                dropped = dropped_so_far(connection)
     except TokencalcError as error:
         yield Check(name="ledger", state="bad", text=error.message)
         return
     yield Check(name="ledger", state="ok", text=f"{file}, {_size(size)}, schema {SCHEMA_VERSION}")
     yield Check(name="file system", state="ok", text=file_system(file.absolute().parent))
+    yield from _samples(dropped)
     if found.ok:
         yield Check(name="verify", state="ok", text=f"clean, {counted(found.entries, 'entry', 'entries')}")
     else:
         more = f" (and {len(found.problems) - 1} more: tokencalc verify)" if len(found.problems) > 1 else ""
         yield Check(name="verify", state="bad", text=f"{found.problems[0]}{more}")
+
+
+def _samples(dropped: int) -> Iterator[Check]:
+    if dropped:
+        text = f"{counted(dropped, 'sample')} dropped so far, because there was no time to write them; money never is"
+        yield Check(name="samples", state="note", text=text)
 
 
 def _spool(ledger: Path) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tokencalc.errors import CallInvalid, LedgerCorrupt, LedgerUnavailable
 from tokencalc.ledger.chain import head_text
 from tokencalc.ledger.files import sync_folder
-from tokencalc.ledger.sqlite import one_look
+from tokencalc.ledger.migrating import one_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,8 @@ quarter-hours. Its cost is kept in two parts, cost_micro * 1000000 + cost_rest
 pico-dollars, because one 64-bit sum ends at 9.2 million dollars. ``unpriced`` is 1
 for a charge without a whole price and -1 for the correction that fills it, so that
 every count of unpriced calls is a sum over entries. ``basis`` stores what the cost
-lines of many entries have in common once (``codec.Basis``).
+lines of many entries have in common once (``codec.Basis``). ``series`` stores a
+metric's name, labels and origin once; its samples lie together, in the order of time.
 """
 
 from __future__ import annotations
@@ -88,7 +89,20 @@ CREATE TABLE excess (
 CREATE INDEX excess_period ON excess (period_id);
 """
 
-MIGRATIONS: tuple[tuple[int, str, str], ...] = ((1, "the first tables", _FIRST),)
+_SAMPLES = """
+CREATE TABLE series (
+    series_id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL, unit TEXT NOT NULL,
+    host TEXT NOT NULL, source TEXT NOT NULL, UNIQUE (name, labels, unit, host, source)
+) STRICT;
+CREATE TABLE sample (
+    series_id INTEGER NOT NULL, at_us INTEGER NOT NULL, process INTEGER NOT NULL, number INTEGER NOT NULL,
+    value REAL NOT NULL, PRIMARY KEY (series_id, at_us, process, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sample_drop (one INTEGER PRIMARY KEY CHECK (one = 1), dropped INTEGER NOT NULL) STRICT;
+INSERT INTO sample_drop VALUES (1, 0);
+"""
+
+MIGRATIONS: tuple[tuple[int, str, str], ...] = ((1, "the first tables", _FIRST), (2, "samples", _SAMPLES))
 """(version, description, statements) in order."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]

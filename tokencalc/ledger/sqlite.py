@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
 
 from tokencalc.clock import micros_from_instant
 from tokencalc.errors import (
@@ -23,13 +22,12 @@ from tokencalc.errors import (
     LedgerClosed,
     LedgerCorrupt,
     LedgerUnavailable,
-    LedgerVersionUnsupported,
     TokencalcError,
 )
-from tokencalc.ledger.chain import first_digest
 from tokencalc.ledger.files import MEMORY, absolute, prepare_file
 from tokencalc.ledger.forks import follow_forks
-from tokencalc.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from tokencalc.ledger.migrating import migrate, one_look, refuse_foreign
+from tokencalc.ledger.samples import SampleQueue
 from tokencalc.ledger.transaction import SqliteTransaction
 from tokencalc.ledger.turns import WriteLock
 from tokencalc.ledger.writer import GroupWriter, InterruptedAfterCommit, Outcome
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from tokencalc.clock import Clock
     from tokencalc.events import Event
     from tokencalc.ledger.store import Step
+
+Result = TypeVar("Result")
 
 Durability = Literal["full", "normal"]
 _BUSY_TIMEOUT_MS = 30_000
@@ -92,6 +92,7 @@ class SqliteStore:
         self._events: list[Event] = []
         self._tell = tell
         self.writer = GroupWriter(self._run_batch, self._announce)
+        self.samples = SampleQueue(self, clock)
         if self.path is not None:
             prepare_file(self.path)
         with self._gate:
@@ -104,6 +105,7 @@ class SqliteStore:
         if self._closed:
             return
         self.writer.close()
+        self.samples.close()
         with self._gate, self._reading_gate:
             self._closed = True
             self._close_connections()
@@ -191,6 +193,28 @@ class SqliteStore:
         events, self._events = self._events, []
         if self._tell is not None and events:
             self._tell(events)
+        self.samples.after_batch()
+
+    def aside(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do work that money never waits for: in a transaction of its own, after the others', and not synced by itself.
+
+        Nothing of it can take an entry with it when it fails, and the next entry's sync takes it along.
+        """
+        with self._gate, self._translated():
+            connection = self._open_writing()
+            with self._lock:
+                connection.execute("PRAGMA synchronous = NORMAL")
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    found = work(connection)
+                    connection.execute("COMMIT")
+                except BaseException:  # bulk: whatever stops it, nothing half done is left to the next batch
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
+                finally:
+                    connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return found
 
     # connections
 
@@ -207,7 +231,7 @@ class SqliteStore:
                 connection = self._connect()
                 try:
                     with self._lock:
-                        self._migrate(connection)
+                        migrate(connection, now_us=micros_from_instant(self._clock.now()))
                     chain_id = str(self._meta(connection, "chain_id"))
                 except BaseException:  # bulk: whatever stops the opening, its connection is not left to the collector
                     connection.close()
@@ -250,55 +274,13 @@ class SqliteStore:
         return connection
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
-        self._refuse_foreign(connection)
+        refuse_foreign(connection, self.name)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         if self._synchronous == "FULL":
             # On macOS an ordinary fsync leaves data in the drive's cache; elsewhere this changes nothing.
             connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-
-    def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
-        with one_look(connection):  # another process may make the tables between two of them
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application == APPLICATION_ID and version > SCHEMA_VERSION:
-            raise LedgerVersionUnsupported(
-                f"ledger {self.name}: it has schema version {version}, this tokencalc reads up to {SCHEMA_VERSION}; "
-                "upgrade tokencalc, or give another path. The file was left as it is",
-                ledger=self.name,
-                found_version=version,
-                supported_version=SCHEMA_VERSION,
-            )
-        if application != APPLICATION_ID and (tables or version or application):
-            raise LedgerCorrupt(
-                f"ledger {self.name}: the database belongs to another program (application id {application:#x}); "
-                "it was left as it is. Give another path",
-                ledger=self.name,
-            )
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Bring the tables up to date; each migration is committed together with its record."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == SCHEMA_VERSION:
-            return
-        now_us = micros_from_instant(self._clock.now())
-        for number, description, statements in MIGRATIONS:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version < number:
-                    for statement in statements.split(";"):
-                        connection.execute(statement)
-                    if number == 1:
-                        _first_rows(connection)
-                    connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, now_us, description))
-                    connection.execute(f"PRAGMA user_version = {number}")
-            except BaseException:  # bulk: whatever interrupts a migration, it must be rolled back
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
 
     def _meta(self, connection: sqlite3.Connection, key: str) -> str:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -357,6 +339,7 @@ class SqliteStore:
         self._gate, self._reading_gate = threading.Lock(), threading.Lock()
         self._forked_from_memory = self.path is None
         self.writer.reset()
+        self.samples.reset()
 
 
 _ADVICE = {
@@ -368,24 +351,5 @@ _ADVICE = {
 }
 
 
-@contextmanager
-def one_look(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Keep several statements at one moment of the book: another process may commit between any two."""
-    connection.execute("BEGIN")
-    try:
-        yield connection
-    finally:
-        with suppress(sqlite3.Error):  # what went wrong inside is on its way already
-            connection.execute("ROLLBACK")
-
-
 def _closed_error() -> LedgerClosed:
     return LedgerClosed("the ledger was closed; open the engine again to go on")
-
-
-def _first_rows(connection: sqlite3.Connection) -> None:
-    chain_id = secrets.token_hex(4)
-    connection.execute("INSERT INTO meta VALUES ('chain_id', ?)", (chain_id,))
-    connection.execute("INSERT INTO meta VALUES ('first_digest', ?)", (first_digest(chain_id).hex(),))
-    connection.execute("INSERT INTO clock VALUES (1, 0)")
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

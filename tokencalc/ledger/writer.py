@@ -130,6 +130,11 @@ class GroupWriter:
         self._thread: threading.Thread | None = None
         self._leads: SimpleQueue[Ticket | None] = SimpleQueue()
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether steps wait to be run."""
+        return bool(self._queue)
+
     def close(self) -> None:
         """Refuse further steps; those that wait are still run by whoever leads."""
         if self._dropped:
