@@ -20,6 +20,7 @@ from tokencalc import Budget, Engine
 from tokencalc.config import Settings
 from tokencalc.errors import LedgerCorrupt, LedgerError, LedgerUnavailable, LedgerVersionUnsupported
 from tokencalc.ledger import files, sqlite
+from tokencalc.ledger.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,10 +98,11 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(ledger: Path) -> 
         connection.commit()
     before = ledger.read_bytes()
     with pytest.raises(
-        LedgerVersionUnsupported, match="it has schema version 99, this tokencalc reads up to 1; upgrade"
+        LedgerVersionUnsupported,
+        match=f"it has schema version 99, this tokencalc reads up to {SCHEMA_VERSION}; upgrade",
     ) as error:
         open_engine(ledger)
-    assert (error.value.found_version, error.value.supported_version) == (99, 1)
+    assert (error.value.found_version, error.value.supported_version) == (99, SCHEMA_VERSION)
     assert ledger.read_bytes() == before
 
 
