@@ -32,12 +32,12 @@ def found_answer(answer: object) -> object:
     """Return what the package answered, or the error that it raised."""
     if isinstance(answer, TokencalcError):
         return found_refusal(answer)
-    if isinstance(answer, list | tuple):
-        return [found_answer(one) for one in answer]
     if isinstance(answer, Hold):
         return (found_hold(answer), "replayed" if answer.replayed else "")
     if isinstance(answer, Entry):
         return (found_entry(answer), "replayed" if answer.replayed else "")
+    if isinstance(answer, list | tuple):
+        return [found_answer(one) for one in answer]
     return answer
 
 
