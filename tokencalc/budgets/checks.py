@@ -83,7 +83,7 @@ class _Sum:
 
     spent_pico: int = 0
     unpriced_calls: int = 0
-    recorded_us: int = 0
+    newest: int = 0
     crossings: list[NotedCrossing] = field(default_factory=list)
 
 
@@ -126,7 +126,7 @@ class _Spending:
             found = self._sums[where]
             found.spent_pico += entry.amount_pico
             found.unpriced_calls += entry.unpriced_calls
-            found.recorded_us = entry.recorded_us
+            found.newest = entry.sequence
             if found.crossings:
                 spent = min(found.spent_pico, MAX_PICO)
                 found.crossings = [crossing for crossing in found.crossings if crossing.spent_pico != spent]
@@ -142,7 +142,8 @@ class _Spending:
                 self._compare(period, known, self._sums.pop(where, _Sum()))
         for (budget_id, revision, value, key), found in self._sums.items():
             known = self._current[budget_id, revision]
-            if found.recorded_us > known.set_us:  # else nobody has asked for that period since the budget was set
+            # By the place in the chain, since clocks jump; what came before the budget needs no period of its own.
+            if found.newest > self._book.set_places.get((known.name, known.set_us), found.newest):
                 self._book.problem(f"budget {known.name!r} {value} {key} is missing: entries were counted there")
 
     def _compare(self, period: CountedPeriod, known: _Known, found: _Sum) -> None:

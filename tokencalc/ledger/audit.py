@@ -41,7 +41,6 @@ class AuditedEntry(NamedTuple):
     run: str
     budgets: tuple[str, ...]
     at_us: int
-    recorded_us: int
     amount_pico: int
     unpriced_calls: int
 
@@ -111,6 +110,7 @@ class Audit:
             for row in connection.execute(f"SELECT {DIMENSION_COLUMNS}, dimension_id FROM dimension")
         }
         self.definitions: dict[str, Definition] = {}
+        self.set_places: dict[tuple[str, int], int] = {}
         self.keyed_entries = 0
         self._progress = progress
         self._read = 0
@@ -175,6 +175,7 @@ class Audit:
         before = self.definitions.get(name)
         observed = observes or (before is not None and before.observed)
         self.definitions[name] = Definition(text, row[4], observed)
+        self.set_places[name, row[3]] = row[0]
 
     def _audited(self, row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
         said = _detail(row)
@@ -188,7 +189,6 @@ class Audit:
             run=said.get("run", ""),
             budgets=tuple(said.get("budgets", ())),
             at_us=row[3],
-            recorded_us=row[4],
             amount_pico=row[5] or 0,
             unpriced_calls=row[8],
         )
