@@ -41,7 +41,6 @@ class AuditedEntry(NamedTuple):
     run: str
     budgets: tuple[str, ...]
     at_us: int
-    recorded_us: int
     amount_pico: int
     unpriced_calls: int
 
@@ -195,7 +194,6 @@ class Audit:
             run=said.get("run", ""),
             budgets=tuple(said.get("budgets", ())),
             at_us=row[3],
-            recorded_us=row[4],
             amount_pico=row[5] or 0,
             unpriced_calls=row[8],
         )
