@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tokencalc.cli.output import dollars, number
+from tokencalc.cli.output import counted, dollars, number
 from tokencalc.reports.shares import percent_text, share_of
 from tokencalc.reports.text import safe_text
 
@@ -143,8 +143,8 @@ def _spend(overview: Overview) -> Table:
         ("a minute, 1 h", spend.hour_usd_per_minute, spend.hour_calls),
         ("24 hours", spend.day_usd, spend.day_calls),
     ):
-        grid.add_row(Text(label), Text(dollars(amount)), Text(f"{number(calls)} calls", style="dim"))
-    unpriced = Text(f"{number(spend.day_unpriced_calls)} calls", style="yellow" if spend.day_unpriced_calls else "dim")
+        grid.add_row(Text(label), Text(dollars(amount)), Text(counted(calls, "call"), style="dim"))
+    unpriced = Text(counted(spend.day_unpriced_calls, "call"), style="yellow" if spend.day_unpriced_calls else "dim")
     grid.add_row(Text("without a price"), Text(""), unpriced)
     return grid
 
