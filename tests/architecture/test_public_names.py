@@ -26,6 +26,7 @@ NAMES = [
     "LedgerError",
     "Meter",
     "MetersUnpriced",
+    "Monitor",
     "PriceUnknown",
     "PromptAdvice",
     "Refused",
@@ -38,6 +39,7 @@ NAMES = [
     "count",
     "read_usage",
     "to_json",
+    "track",
     "wrap",
 ]
 

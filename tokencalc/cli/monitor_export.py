@@ -52,7 +52,7 @@ def _head(overview: Overview) -> Iterator[str]:
     yield ""
     yield f"At {instant_text(overview.made_at)} on {markdown_code(overview.host)}."
     yield ""
-    yield f"- This minute: {_usd(spend.minute_usd)} for {spend.minute_calls:,} calls."
+    yield f"- Last minute: {_usd(spend.minute_usd)} for {spend.minute_calls:,} calls."
     yield f"- A minute in the last hour: {_usd(spend.hour_usd_per_minute)}."
     yield f"- Last 24 hours: {_usd(spend.day_usd)} for {spend.day_calls:,} calls."
     if spend.day_unpriced_calls:

@@ -31,6 +31,7 @@ WIDTH = 80
 
 _MOST_BUDGETS, _MOST_ROWS, _MOST_LIMITERS, _MOST_PROBLEMS = 6, 5, 6, 3
 _WHOLE = 100
+_UNKNOWN = "unknown"
 _WARN, _HOT = 70, 90
 _COLOURS = {"CRITICAL": "bold red", "HIGH": "red", "MEDIUM": "yellow", "LOW": "cyan", "INFO": "dim"}
 _HEALTH = {"healthy": "green", "degraded": "yellow", "critical": "red", None: "dim"}
@@ -89,6 +90,11 @@ def _cut(name: object, width: int) -> str:
     return text if cut == text else f"{set_cell_size(text, width - 2).rstrip()}.."
 
 
+def _name(name: object) -> Text:
+    """Return a name that gives way where its line is full."""
+    return Text(safe_text(name), overflow="ellipsis")
+
+
 def _bar(percent: float, width: int, *, marks: Sequence[int] = (_WARN, _HOT)) -> ProgressBar:
     passed = [mark for mark in marks if percent >= mark]
     colour = "green" if not passed else "red" if len(passed) == len(marks) else "yellow"
@@ -118,7 +124,7 @@ def _budget(status: BudgetStatus, now: datetime) -> tuple[RenderableType, ...]:
     share = share_of(status.spent_usd, status.limit_usd)
     percent = 0.0 if share is None else int(share * 10_000) / 100
     return (
-        Text(_cut(name, 17)),
+        _name(name),
         _bar(percent, 14, marks=status.budget.alert_at or (_WHOLE,)),
         Text(percent_text(share)),
         Text(_short_usd(status.spent_usd)),
@@ -139,13 +145,13 @@ def _spend(overview: Overview) -> Table:
     spend = overview.spend
     grid = _grid("l", "r", "r")
     for label, amount, calls in (
-        ("this minute", spend.minute_usd, spend.minute_calls),
+        ("last minute", spend.minute_usd, spend.minute_calls),
         ("a minute, 1 h", spend.hour_usd_per_minute, spend.hour_calls),
         ("24 hours", spend.day_usd, spend.day_calls),
     ):
         grid.add_row(Text(label), Text(dollars(amount)), Text(counted(calls, "call"), style="dim"))
     unpriced = Text(counted(spend.day_unpriced_calls, "call"), style="yellow" if spend.day_unpriced_calls else "dim")
-    grid.add_row(Text("without a price"), Text(""), unpriced)
+    grid.add_row(Text("unpriced"), Text(""), unpriced)
     return grid
 
 
@@ -194,11 +200,11 @@ def _rows(rows: Sequence[ReportRow], total: Decimal) -> Iterator[RenderableType]
     for row in rows[:_MOST_ROWS]:
         # The model says more than its provider, and 36 columns hold one of them.
         name = row.key.get("model", row.key.get("agent_id"))
-        cost = dollars(row.cost_usd) if row.cost_usd or not row.unpriced_calls else "unknown"
+        cost = dollars(row.cost_usd) if row.cost_usd or not row.unpriced_calls else _UNKNOWN
         grid.add_row(
-            Text(safe_text(name or "(none)"), overflow="ellipsis"),
+            _name(name or "(none)"),
             Text(cost),
-            Text(percent_text(share_of(row.cost_usd, total))),
+            Text("-" if cost == _UNKNOWN else percent_text(share_of(row.cost_usd, total))),
         )
     yield grid
     if len(rows) > _MOST_ROWS:
@@ -213,7 +219,7 @@ def _limiters(lines: Sequence[LimiterLine]) -> RenderableType:
     for line in lines[:_MOST_LIMITERS]:
         wait = "-" if line.wait_mean_s is None else f"{line.wait_mean_s:.2f} s"
         grid.add_row(
-            Text(_cut(line.name, 24)),
+            _name(line.name),
             *(Text(_percent(share)) for share in (line.fill, line.success_rate, line.block_rate)),
             Text(wait),
             Text(line.health or "-", style=_HEALTH[line.health]),
