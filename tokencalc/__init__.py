@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tokencalc.estimation import Estimate
     from tokencalc.jsontext import to_json
     from tokencalc.ledger.records import Entry, Hold
+    from tokencalc.monitor.monitor import Monitor
+    from tokencalc.monitor.tracking import track
     from tokencalc.prompts import PromptAdvice
     from tokencalc.providers.registry import read_usage
     from tokencalc.tokens.result import TokenCount
@@ -55,6 +57,7 @@ _HOMES = {
     "LedgerError": "tokencalc.errors",
     "Meter": "tokencalc.usage",
     "MetersUnpriced": "tokencalc.errors",
+    "Monitor": "tokencalc.monitor.monitor",
     "PriceUnknown": "tokencalc.errors",
     "PromptAdvice": "tokencalc.prompts",
     "Refused": "tokencalc.errors",
@@ -68,6 +71,7 @@ _HOMES = {
     "guard": "tokencalc.client.functions",
     "read_usage": "tokencalc.providers.registry",
     "to_json": "tokencalc.jsontext",
+    "track": "tokencalc.monitor.tracking",
     "wrap": "tokencalc.client.wrapping",
 }
 
@@ -87,6 +91,7 @@ __all__ = [
     "LedgerError",
     "Meter",
     "MetersUnpriced",
+    "Monitor",
     "PriceUnknown",
     "PromptAdvice",
     "Refused",
@@ -100,6 +105,7 @@ __all__ = [
     "guard",
     "read_usage",
     "to_json",
+    "track",
     "wrap",
 ]
 

@@ -28,7 +28,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "inbox",
         "async_engine",
     ),
-    ("client", "reports", "importers", "tool_arguments", "tool_answers", "tool_metrics", "tool_prices", "tool"),
+    (
+        "client",
+        "reports",
+        "monitor",
+        "importers",
+        "tool_arguments",
+        "tool_answers",
+        "tool_metrics",
+        "tool_prices",
+        "tool",
+    ),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -48,6 +58,7 @@ SIDEWAYS: dict[str, frozenset[str]] = {
         {"arguments", "engine", "estimation", "explaining", "inbox", "prompts", "repricing", "spooling", "verbs"}
     ),
     "limits": frozenset({"providers"}),
+    "monitor": frozenset({"reports"}),
     "tool_answers": frozenset({"reports"}),
     "tool_prices": frozenset({"reports"}),
     "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics", "tool_prices"}),
@@ -59,7 +70,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "click": ("tokencalc/cli/",),
     "fastokens": ("tokencalc/tokens/backends/fast.py",),
     "platformdirs": ("tokencalc/config.py",),
-    "psutil": ("tokencalc/ledger/files.py",),
+    "psutil": ("tokencalc/ledger/files.py", "tokencalc/monitor/host.py"),
+    "pynvml": ("tokencalc/monitor/gpu.py",),
     "pydantic": ("tokencalc/tool_arguments.py",),
     "rich": ("tokencalc/cli/",),
     "splintr": ("tokencalc/tokens/backends/bundled.py",),
@@ -68,10 +80,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 """Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""
 
-EXTRAS = ("exact", "fast")
+EXTRAS = ("exact", "fast", "gpu")
 """The extras of users; those of developers import nothing in the package."""
 
-IMPORTED_AS = {"splintr-rs": "splintr"}
+IMPORTED_AS = {"nvidia-ml-py": "pynvml", "splintr-rs": "splintr"}
 """Libraries whose name to import is not their name to install."""
 
 DATA_ONLY = frozenset({"tzdata"})

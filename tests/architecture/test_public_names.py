@@ -26,6 +26,7 @@ NAMES = [
     "LedgerError",
     "Meter",
     "MetersUnpriced",
+    "Monitor",
     "PriceUnknown",
     "PromptAdvice",
     "Refused",
@@ -39,6 +40,7 @@ NAMES = [
     "guard",
     "read_usage",
     "to_json",
+    "track",
     "wrap",
 ]
 

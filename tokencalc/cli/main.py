@@ -33,6 +33,7 @@ _HELP = {
     "verify": "Check that nobody changed the ledger.",
     "backup": "Copy the ledger while others write to it.",
     "import": "Book the calls in your coding agents' logs.",
+    "monitor": "Budgets, spending, limiters and the machine, once or live.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
     "demo": "The main job on sample logs, in a ledger of its own.",
@@ -141,6 +142,10 @@ def _load_rare(name: str) -> click.Command | None:
         from tokencalc.cli.prices import prices
 
         return prices
+    if name == "monitor":
+        from tokencalc.cli.monitor import monitor
+
+        return monitor
     if name == "doctor":
         from tokencalc.cli.doctor import doctor
 

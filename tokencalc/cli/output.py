@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
+    from rich.console import RenderableType
+
 WIDEST = 110
 """Wider than this a row is hard to follow."""
 
@@ -53,7 +55,14 @@ def put(text: str = "", *, style: str = "") -> None:
         _write(screen, Text(part, style=style))
 
 
-def _write(screen: Console, what: Text | Table) -> None:
+def put_drawn(what: RenderableType, *, width: int) -> None:
+    """Print something that was drawn for a screen, at most so wide."""
+    screen = console()
+    screen.width = min(screen.width, width)
+    _write(screen, what)
+
+
+def _write(screen: Console, what: RenderableType) -> None:
     # Drawn first and written by ourselves: rich would end the program with 1 where a reader has gone away,
     # and pads each line of a table to its end, which only makes trouble when it is copied.
     with screen.capture() as drawn:

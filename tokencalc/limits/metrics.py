@@ -56,6 +56,15 @@ class WaitHistogram:
         self.total_ns += wait_ns
         self.longest_ns = max(self.longest_ns, wait_ns)
 
+    def merge(self, other: WaitHistogram) -> None:
+        """Count all waits of another histogram, too."""
+        if other.count:
+            counts = self._counts or [0] * _SIZE
+            self._counts = [ours + theirs for ours, theirs in zip(counts, other._counts, strict=True)]
+            self.count += other.count
+            self.total_ns += other.total_ns
+            self.longest_ns = max(self.longest_ns, other.longest_ns)
+
     def percentile_s(self, share: float, *, zeros: int) -> float:
         """Return the wait that this share of all did not exceed, with so many that did not wait at all; seconds."""
         rank = share * (self.count + zeros) - zeros

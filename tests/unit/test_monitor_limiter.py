@@ -1,0 +1,87 @@
+"""The limiter collector: the limiter's own figures, for each provider and model, and the state of breakers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokencalc.clock import ManualClock
+from tokencalc.limits.breaker import Breaker, BreakerProfile
+from tokencalc.limits.limiter import Limiter
+from tokencalc.monitor.limiter import LimiterCollector
+from tokencalc.monitor.samples import LONGEST_NAME, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class BrokenLimiter:
+    """A limiter whose figures cannot be had."""
+
+    def samples(self) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """Fail."""
+        raise RuntimeError("no figures")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openai/gpt-4o", {"provider": "openai", "model": "gpt-4o"}),
+        ("openrouter/openai/gpt-4o", {"provider": "openrouter", "model": "openai/gpt-4o"}),
+        ("tool", {}),
+        ("/model", {}),
+        ("provider/", {}),
+    ],
+)
+def test_a_name_of_provider_and_model_gives_labels_of_both(name: str, expected: dict[str, str]) -> None:
+    limiter = Limiter(60, name=name, clock=ManualClock())
+    limiter.acquire()
+    samples = LimiterCollector(lambda: [limiter]).collect()
+    assert Sample("limiter.success_rate", 1.0, {"limiter": name, **expected}) in samples
+
+
+def test_a_series_stays_the_same_when_health_changes() -> None:
+    samples = LimiterCollector(lambda: [Limiter(60, name="a", clock=ManualClock())]).collect()
+    assert Sample("limiter.health", 0, {"limiter": "a"}) in samples
+
+
+def test_limiters_and_breakers_made_later_are_seen() -> None:
+    limiters: list[Limiter] = []
+    breakers: dict[str, Breaker] = {}
+    collector = LimiterCollector(lambda: limiters, lambda: breakers)
+    assert collector.collect() == []
+    limiters.append(Limiter(60, name="x" * 10_000, clock=ManualClock()))
+    breakers["a/b"] = Breaker(BreakerProfile(failures=1, open_s=10), clock=ManualClock())
+    found = {sample.name: sample for sample in collector.collect()}
+    assert len(found["limiter.fill"].labels["limiter"]) == LONGEST_NAME
+    assert found["breaker.state"] == Sample("breaker.state", 0, {"breaker": "a/b", "provider": "a", "model": "b"})
+
+
+def test_each_state_of_a_breaker_has_its_number() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerProfile(failures=1, open_s=10), clock=clock)
+    collector = LimiterCollector(breakers=lambda: {"b": breaker})
+
+    def state() -> float:
+        return collector.collect()[0].value
+
+    seen = [state()]
+    breaker.enter().failed()
+    seen.append(state())
+    clock.advance(10)
+    lease = breaker.enter()
+    seen.append(state())
+    lease.succeeded()
+    assert [*seen, state()] == [0, 2, 1, 0]
+
+
+def test_a_broken_limiter_hides_no_other_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    well = Limiter(60, name="well", clock=ManualClock())
+    collector = LimiterCollector(lambda: [BrokenLimiter(), well])
+    for _ in range(2):
+        assert {sample.labels["limiter"] for sample in collector.collect()} == {"well"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "a limiter gives no figures: RuntimeError: no figures; told once"
+    ]
+    assert len(collector.problems) == 1

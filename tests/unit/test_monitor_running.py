@@ -1,0 +1,360 @@
+"""The monitor: what it records, what it survives, and that it starts and stops as it says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.machines import Given, Kept, Machine
+from tokencalc.async_engine import AsyncEngine
+from tokencalc.clock import ManualClock
+from tokencalc.engine import Engine
+from tokencalc.errors import CallInvalid, LedgerClosed, LedgerUnavailable
+from tokencalc.limits.breaker import Breaker, BreakerProfile
+from tokencalc.limits.limiter import Limiter
+from tokencalc.monitor.monitor import Monitor
+from tokencalc.monitor.operations import Operations
+from tokencalc.monitor.resource import ResourceCollector
+from tokencalc.monitor.samples import Sample
+from tokencalc.monitor.steady import AGAIN_S
+from tokencalc.monitor.tracking import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+OURS = ("monitor.collect_s", "monitor.problems", "monitor.lost_samples")
+WAIT_S = 30
+"""For what happens at once; a test that waits so long is red."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def engine(clock: ManualClock) -> Iterator[Engine]:
+    with Engine.open(":memory:", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+def foreign(kept: Kept) -> list[Sample]:
+    """Return what was recorded, without the monitor's own figures."""
+    return [sample for sample in kept.samples if sample.name not in OURS]
+
+
+def test_a_collection_records_what_all_collectors_give_at_one_instant(
+    engine: Engine, kept: Kept, clock: ManualClock
+) -> None:
+    one, two = Sample("a.x", 1), Sample("b.y", 2, {"core": "0"})
+    monitor = Monitor(engine, collectors=[Given("a", one), Given("b", two)], sink=kept)
+    samples = monitor.collect_once()
+    assert foreign(kept) == [one, two]
+    assert set(kept.instants) == {clock.now()}
+    assert samples == monitor.latest
+    assert {sample.name for sample in samples} == {"a.x", "b.y", *OURS}
+
+
+def test_the_usual_collectors_are_the_machine_this_process_limiters_and_operations(engine: Engine, kept: Kept) -> None:
+    operations = Operations(clock=engine.clock)
+    limiter, breaker = Limiter(60, name="openai/gpt-4o", clock=engine.clock), Breaker(BreakerProfile(failures=1))
+    breaker.enter().failed()
+    limiter.acquire()
+    with track("work", into=operations):
+        pass
+    monitor = Monitor(
+        engine,
+        sink=kept,
+        operations=operations,
+        limiters=lambda: [limiter],
+        breakers=lambda: {"openai/gpt-4o": breaker},
+    )
+    monitor.collect_once()
+    of_model = {"provider": "openai", "model": "gpt-4o"}
+    assert Sample("limiter.granted", 1, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
+    assert Sample("limiter.health", 0, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
+    assert Sample("breaker.state", 2, {"breaker": "openai/gpt-4o", **of_model}) in kept.samples
+    assert Sample("operation.calls", 1, {"operation": "work"}) in kept.samples
+    assert {"system.memory_share", "process.memory_rss_bytes"} <= {sample.name for sample in kept.samples}
+
+
+def test_host_figures_are_recorded_by_one_of_two_and_read_by_both(tmp_path: Path) -> None:
+    host, own = Given("host", Sample("system.cpu_share", 0.5), is_host=True), Given("own", Sample("process.cpu_s", 1))
+    with Engine.open(tmp_path / "usage.db") as engine, Engine.open(tmp_path / "usage.db") as other:
+        first, second = Kept(), Kept()
+        monitors = [Monitor(one, collectors=[host, own], sink=sink) for one, sink in ((engine, first), (other, second))]
+        for _ in range(2):
+            for monitor in monitors:
+                monitor.collect_once()
+        assert (first.values("system.cpu_share"), second.values("system.cpu_share")) == ([0.5, 0.5], [])
+        assert (first.values("process.cpu_s"), second.values("process.cpu_s")) == ([1, 1], [1, 1])
+        assert [monitor.records_host for monitor in monitors] == [True, False]
+        assert monitors[1].get_current_metrics()["resource_metrics"]["cpu_percent"] == 50
+
+
+def test_the_other_takes_over_when_the_one_stops(tmp_path: Path) -> None:
+    host = Given("host", Sample("system.cpu_share", 0.5), is_host=True)
+    with Engine.open(tmp_path / "usage.db") as engine:
+        second = Kept()
+        other = Monitor(engine, collectors=[host], sink=second)
+        with Monitor(engine, collectors=[host], sink=Kept()) as monitor:
+            wait_for(lambda: monitor.records_host)
+            other.collect_once()
+            assert second.values("system.cpu_share") == []
+        other.collect_once()
+        assert second.values("system.cpu_share") == [0.5]
+
+
+def test_a_lease_that_cannot_be_taken_costs_host_figures_only(tmp_path: Path, kept: Kept) -> None:
+    collectors = [Given("host", Sample("h.x", 1), is_host=True), Given("own", Sample("o.x", 1))]
+    with Engine.open(tmp_path / "folder" / "usage.db") as engine:
+        monitor = Monitor(engine, collectors=collectors, sink=kept)
+        (tmp_path / "folder").rename(tmp_path / "moved")
+        monitor.collect_once()
+        (tmp_path / "moved").rename(tmp_path / "folder")
+    assert foreign(kept) == [Sample("o.x", 1)]
+    assert "lease" in monitor.problems[0]
+
+
+def test_a_broken_collector_is_told_once_and_the_others_go_on(
+    engine: Engine, kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, well = Given("broken", Sample("b.x", 1)), Given("well", Sample("w.x", 1))
+    broken.failing = RuntimeError("no such thing")
+    monitor = Monitor(engine, collectors=[broken, well], sink=kept)
+    for _ in range(3):
+        monitor.collect_once()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the monitor's collector broken failed: RuntimeError: no such thing; told once"
+    ]
+    assert kept.values("w.x") == [1, 1, 1]
+    assert kept.values("monitor.problems") == [1, 1, 1]
+    broken.failing = None
+    monitor.collect_once()
+    assert kept.values("b.x") == [1]
+    assert not monitor.problems
+
+
+class UnprintableError(Exception):
+    """An error whose text is an error."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise ValueError("no text")
+
+
+def test_an_error_without_a_text_is_survived(engine: Engine, kept: Kept) -> None:
+    broken = Given("broken")
+    broken.failing = UnprintableError()
+    monitor = Monitor(engine, collectors=[broken], sink=kept)
+    monitor.collect_once()
+    assert monitor.problems == ("the monitor's collector broken failed: UnprintableError; told once",)
+
+
+def test_listeners_and_pumps_are_served_and_a_broken_one_is_isolated(
+    engine: Engine, kept: Kept, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[Sample, ...]] = []
+    pumped: list[datetime] = []
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monitor = Monitor(
+        engine,
+        collectors=[Given("a", Sample("a.x", 1))],
+        listeners=[broken, heard.append],
+        pumps=[broken, pumped.append],
+        sink=kept,
+    )
+    monitor.collect_once()
+    monitor.collect_once()
+    assert [samples[0] for samples in heard] == [Sample("a.x", 1)] * 2
+    assert pumped == [clock.now()] * 2
+    assert len(caplog.records) == 2
+
+
+def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
+    engine: Engine, kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept.failing = LedgerUnavailable("the disk is full", ledger="usage.db")
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1), Sample("a.y", 2))], sink=kept)
+    for _ in range(3):
+        monitor.collect_once()
+    # The round's own figures are handed over apart.
+    assert kept.asked == 6
+    assert [record.getMessage() for record in caplog.records] == ["samples are lost: the disk is full; told once"]
+    assert monitor.lost == 3 * 5
+    kept.failing = None
+    monitor.collect_once()
+    assert kept.values("monitor.lost_samples") == [15]
+    assert not monitor.problems
+
+
+def test_a_refused_sample_costs_only_itself(engine: Engine) -> None:
+    class Choosy(Kept):
+        def record_metric(self, name: str, *values: object, **more: object) -> None:
+            if name == "a.bad":
+                raise CallInvalid("value: expected a finite number, found nan", path="value", found="nan")
+            super().record_metric(name, *values, **more)  # type: ignore[arg-type]
+
+    sink = Choosy()
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.bad", 1), Sample("a.x", 1))], sink=sink)
+    monitor.collect_once()
+    assert foreign(sink) == [Sample("a.x", 1)]
+    assert monitor.lost == 1
+
+
+def test_figures_that_stay_are_recorded_when_they_change_and_now_and_then(
+    engine: Engine, kept: Kept, clock: ManualClock
+) -> None:
+    collector = Given("a", Sample("system.memory_total_bytes", 5), Sample("system.memory_share", 0.5))
+    monitor = Monitor(engine, collectors=[collector], sink=kept)
+    for _ in range(AGAIN_S // 30 + 1):
+        monitor.collect_once()
+        clock.advance(30)
+    collector.samples = (Sample("system.memory_total_bytes", 6),)
+    monitor.collect_once()
+    assert kept.values("system.memory_total_bytes") == [5, 5, 6]
+    assert len(kept.values("system.memory_share")) == AGAIN_S // 30 + 1
+
+
+def test_a_clock_that_jumps_back_is_survived(engine: Engine, kept: Kept, clock: ManualClock) -> None:
+    machine = Machine()
+    monitor = Monitor(engine, collectors=[ResourceCollector(host=machine, clock=clock)], sink=kept)
+    monitor.collect_once()
+    clock.jump_to("2020-01-01")
+    clock.advance(30)
+    machine.work(15, 15, seconds=30)
+    monitor.collect_once()
+    assert kept.values("system.cpu_share") == [0.5]
+    assert not monitor.problems
+
+
+def test_the_current_metrics_have_their_keys_before_the_first_collection(engine: Engine, kept: Kept) -> None:
+    found = Monitor(engine, sink=kept).get_current_metrics()
+    wanted = ("cpu_percent", "memory_percent", "memory_used_gb", "swap_percent")
+    assert [found["resource_metrics"][key] for key in wanted] == [None] * 4
+
+
+def test_the_current_metrics_are_in_percent_and_gigabytes(engine: Engine, kept: Kept, clock: ManualClock) -> None:
+    machine = Machine()
+    monitor = Monitor(engine, collectors=[ResourceCollector(host=machine, clock=clock)], sink=kept)
+    monitor.collect_once()
+    clock.advance(30)
+    machine.work(30, 0, seconds=30)
+    monitor.collect_once()
+    found = monitor.get_current_metrics()["resource_metrics"]
+    assert (
+        found
+        | {
+            "cpu_percent": 50.0,
+            "memory_percent": 75.0,
+            "memory_used_gb": 11.0,
+            "swap_percent": 50.0,
+            "cpu_core_percent": [100.0, 0.0],
+            "disk_percent": {"/": 75.0},
+        }
+        == found
+    )
+
+
+# start and stop
+
+
+def wait_for(is_so: object) -> None:
+    """Wait until something is so, a turn of the scheduler at a time."""
+    pause = threading.Event()
+    for _ in range(WAIT_S * 1000):
+        if callable(is_so) and is_so():
+            return
+        pause.wait(0.001)
+    pytest.fail("it did not happen")
+
+
+def monitors_running() -> int:
+    return sum(thread.name == "tokencalc-monitor" for thread in threading.enumerate())
+
+
+def test_it_collects_at_once_in_intervals_and_once_more_at_its_end(kept: Kept) -> None:
+    with Engine.open(":memory:") as engine:
+        seen = threading.Semaphore(0)
+        monitor = Monitor(
+            engine, every_s=0.001, collectors=[Given("a")], listeners=[lambda _: seen.release()], sink=kept
+        )
+        with monitor:
+            assert all(seen.acquire(timeout=WAIT_S) for _ in range(3))
+            assert monitor.is_running
+        ended = len(kept.values("monitor.collect_s"))
+        assert ended >= 4
+        assert not monitor.is_running
+    assert monitors_running() == 0
+
+
+def test_start_and_stop_may_be_called_twice_and_again(engine: Engine, kept: Kept) -> None:
+    monitor = Monitor(engine, collectors=[], sink=kept)
+    monitor.stop()
+    assert monitor.start() is monitor.start()
+    assert monitors_running() == 1
+    monitor.stop()
+    monitor.stop()
+    assert monitors_running() == 0
+    monitor.start()
+    assert monitor.is_running
+    monitor.stop()
+
+
+def test_it_is_an_async_context_manager_over_either_engine(kept: Kept) -> None:
+    async def main() -> None:
+        async with AsyncEngine.open(":memory:") as engine:
+            async with Monitor(engine, collectors=[], sink=kept) as monitor:
+                assert monitor.is_running
+            assert not monitor.is_running
+            again = await Monitor(engine, collectors=[], sink=kept).start_async()
+            await again.stop_async()
+            assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+    asyncio.run(main())
+    assert monitors_running() == 0
+
+
+def test_a_listener_may_stop_it(kept: Kept) -> None:
+    with Engine.open(":memory:") as engine:
+        monitor = Monitor(engine, every_s=0.001, collectors=[], sink=kept, listeners=[lambda _: monitor.stop()])
+        thread = threading.Thread(target=monitor.start)
+        thread.start()
+        thread.join(WAIT_S)
+        wait_for(lambda: monitors_running() == 0)
+
+
+def test_it_ends_by_itself_where_the_engine_was_closed_first(engine: Engine, kept: Kept) -> None:
+    kept.failing = LedgerClosed("the engine was closed")
+    monitor = Monitor(engine, every_s=0.001, collectors=[Given("a", Sample("a.x", 1))], sink=kept).start()
+    wait_for(lambda: not monitor.is_running)
+    assert not monitor.problems
+
+
+def test_the_child_of_a_fork_has_no_running_monitor(engine: Engine, kept: Kept) -> None:
+    with Monitor(engine, collectors=[], sink=kept) as monitor:
+        child = os.fork()
+        if child == 0:
+            os._exit(int(monitor.is_running))
+        assert os.waitpid(child, 0)[1] == 0
+        assert monitor.is_running
+
+
+@pytest.mark.parametrize("every_s", [0, -1, True, "30", None, float("nan"), 10**6])
+def test_an_interval_is_a_number_of_seconds(every_s: object, engine: Engine, kept: Kept) -> None:
+    with pytest.raises(CallInvalid, match="every_s: expected seconds above 0 and up to 86400"):
+        Monitor(engine, every_s=every_s, sink=kept)  # type: ignore[arg-type]

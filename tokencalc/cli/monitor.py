@@ -1,0 +1,133 @@
+"""`tokencalc monitor`: budgets, spending, limiters and the machine, once or live."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from tokencalc.cli.exits import OK
+from tokencalc.cli.monitor_export import overview_document, overview_markdown
+from tokencalc.cli.monitor_screen import WIDTH, screen
+from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
+from tokencalc.cli.output import put_drawn, put_json
+from tokencalc.errors import CallInvalid
+from tokencalc.monitor.monitor import EVERY_S, Monitor
+from tokencalc.monitor.overview import look
+from tokencalc.monitor.resource import ResourceCollector
+from tokencalc.monitor.sinks import latest_limiter_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import RenderableType
+
+    from tokencalc.engine import Engine
+    from tokencalc.monitor.overview import Overview
+
+_FIRST_READING_S = 0.2
+"""Processor shares need two readings; closer together they would be those of this command's own start."""
+
+
+@click.command(epilog=examples("tokencalc monitor", "tokencalc monitor --live", "tokencalc monitor --export markdown"))
+@click.option("--live", "is_live", is_flag=True, help="Keep the screen up to date until Ctrl-C.")
+@click.option("--once", "is_once", is_flag=True, help="Show the screen once and end; this is the default.")
+@click.option("--export", "form", type=click.Choice(("json", "markdown")), help="Print everything in this form.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --live looks again.",
+)
+@click.option("--record", is_flag=True, help=f"With --live: also write the machine's figures, every {EVERY_S} seconds.")
+@ledger_option
+@json_option
+def monitor(  # noqa: PLR0913  # one argument for each option
+    *,
+    is_live: bool,
+    is_once: bool,
+    form: str | None,
+    every_s: float,
+    record: bool,
+    ledger: str | None,
+    as_json: bool,
+) -> int:
+    """Show budgets, spending, limiters and the machine."""
+    form = "json" if as_json and form is None else form
+    _refuse_two_ways(is_live=is_live, is_once=is_once, form=form, record=record, as_json=as_json)
+    with open_ledger(ledger, needs_prices=False) as engine:
+        seen = _Watcher(engine)
+        if is_live:
+            recording: AbstractContextManager[object] = (
+                Monitor(engine, collectors=(ResourceCollector(clock=engine.clock),)) if record else nullcontext()
+            )
+            with recording:
+                live(seen.look, Console(), every_s=every_s, wait=threading.Event().wait)
+            return OK
+        threading.Event().wait(_FIRST_READING_S)
+        overview = seen.look()
+    if form == "json":
+        put_json(overview_document(overview))
+    elif form == "markdown":
+        click.echo(overview_markdown(overview), nl=False)
+    else:
+        put_drawn(screen(overview), width=WIDTH)
+    return OK
+
+
+def _refuse_two_ways(*, is_live: bool, is_once: bool, form: str | None, record: bool, as_json: bool) -> None:
+    ways = [name for name, given in (("--live", is_live), ("--once", is_once), ("--export", form)) if given]
+    if is_live and len(ways) > 1:
+        raise CallInvalid(
+            f"monitor: give one of --live, --once, --export, found {', '.join(ways)}", path="live", found=ways
+        )
+    if as_json and form != "json":
+        raise CallInvalid(f"export: --json and --export {form} contradict; give one", path="export", found=form)
+    if record and not is_live:
+        raise CallInvalid("record: only --live runs long enough to record; add --live", path="record", found=True)
+    if is_live and not sys.stdout.isatty():
+        raise CallInvalid(
+            "live: standard output is no terminal; use --once, or --export json or markdown", path="live", found=True
+        )
+
+
+class _Watcher:
+    """Looks again and again at one ledger and this machine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._machine = ResourceCollector(clock=engine.clock)
+        self._machine.collect()
+
+    def look(self) -> Overview:
+        samples = [*self._machine.collect(), *latest_limiter_samples(self._engine)]
+        return look(self._engine, samples, problems=self._machine.problems)
+
+
+def live(
+    seen: Callable[[], Overview], console: Console, *, every_s: float, wait: Callable[[float], bool]
+) -> Sequence[RenderableType]:
+    """Show the screen anew every so many seconds, until Ctrl-C or until ``wait`` returns True; return the last."""
+    remark = f"every {every_s:g} s, Ctrl-C ends"
+    console.width = min(console.width, WIDTH)
+    last: list[RenderableType] = []
+    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as shown:
+        try:
+            while True:
+                last[:] = [screen(seen(), remark=remark)]
+                shown.update(last[0], refresh=True)
+                if wait(every_s):
+                    break
+        except KeyboardInterrupt:
+            # How people end it; not a failure.
+            pass
+    return last

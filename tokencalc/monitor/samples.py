@@ -1,0 +1,82 @@
+"""What collectors hand over: samples, and the two shapes that a collector needs to have."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+NO_LABELS: Mapping[str, str] = {}
+
+LONGEST_NAME = 200
+"""Characters of a foreign name that are kept: names come from callers, and a series is no place for a document."""
+
+
+class Sample(NamedTuple):
+    """One figure at one instant; the name ends in its unit, shares are from 0 to 1."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = NO_LABELS
+
+
+class Collector(Protocol):
+    """Gives the samples of one moment; what it raises is told once, and the others go on.
+
+    ``is_host`` says that its figures are the machine's: one process of a machine records them.
+    """
+
+    name: str
+    is_host: bool
+
+    def collect(self) -> Iterable[Sample]:
+        """Return the samples of now."""
+
+
+class MetricSink(Protocol):
+    """Where samples go: an engine."""
+
+    def record_metric(
+        self, name: str, value: float, at: datetime | None = None, labels: Mapping[str, str] | None = None
+    ) -> object:
+        """Record one sample; it may be dropped, with a count, where the ledger is under pressure."""
+
+
+class Told:
+    """What went wrong with whom, told once each; what works again is told again when it breaks anew."""
+
+    def __init__(self) -> None:
+        """Start with nothing told."""
+        self._texts: dict[str, str] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is broken or missing now, one text each."""
+        return tuple(self._texts.values())
+
+    def tell(self, who: str, text: str) -> None:
+        """Log the text as a warning, unless the same one is broken already."""
+        if who not in self._texts:
+            logging.getLogger("tokencalc").warning("%s", text)
+        self._texts[who] = text
+
+    def works(self, who: str) -> None:
+        """Forget that it was broken."""
+        self._texts.pop(who, None)
+
+
+def failure_text(error: BaseException) -> str:
+    """Return what an error says in one bounded line: its kind, and the beginning of its text."""
+    try:
+        text = str(error)[:LONGEST_NAME]
+    except Exception:  # noqa: BLE001  # bulk: the text of a foreign error is foreign code
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def bounded(name: str) -> str:
+    """Return a name, cut to what a series may carry."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
