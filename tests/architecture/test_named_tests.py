@@ -14,15 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAILURES = ROOT / "docs" / "known_failures.md"
-LIMIT_FAILURES = ROOT / "docs" / "known_failures_limits.md"
-CLIENT_FAILURES = ROOT / "docs" / "known_failures_clients.md"
-CLIENT_CASES = {38, *range(42, 47)}
-CASES = {
-    FAILURES: range(1, 60),
-    LIMIT_FAILURES: sorted({*range(1, 48)} - CLIENT_CASES),
-    CLIENT_FAILURES: sorted(CLIENT_CASES),
-}
-"""Cases of budgets and ledger, of limits, and of clients."""
+CASES = {FAILURES: range(1, 107)}
+"""59 cases of budgets and ledger, then 47 of limits and clients."""
 PAGES = [*CASES, ROOT / "docs" / "rules.md"]
 COLUMNS = 4
 LONGEST_LINE = 140
