@@ -80,7 +80,9 @@ def test_the_usual_collectors_are_the_machine_this_process_limiters_and_operatio
         limiters=lambda: [limiter],
         breakers=lambda: {"openai/gpt-4o": breaker},
     )
+    assert monitor.get_rate_limiter_summary() == {"total_limiters": 0, "overall_health": None}
     monitor.collect_once()
+    assert monitor.get_rate_limiter_summary() == {"total_limiters": 1, "overall_health": "healthy"}
     of_model = {"provider": "openai", "model": "gpt-4o"}
     assert Sample("limiter.granted", 1, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
     assert Sample("limiter.health", 0, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
@@ -345,6 +347,7 @@ def test_it_ends_by_itself_where_the_engine_was_closed_first(engine: Engine, kep
     assert not monitor.problems
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a fork beside a thread is what is tested
 def test_the_child_of_a_fork_has_no_running_monitor(engine: Engine, kept: Kept) -> None:
     with Monitor(engine, collectors=[], sink=kept) as monitor:
         child = os.fork()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.errors import CallInvalid, LedgerClosed, LedgerError, TokencalcError
 from tokencalc.limits.locks import own_lock
-from tokencalc.monitor.current import current_metrics
+from tokencalc.monitor.current import current_metrics, limiter_summary
 from tokencalc.monitor.lease import HostLease
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
@@ -268,3 +268,7 @@ class Monitor:
     def get_current_metrics(self) -> dict[str, Any]:
         """Return the last figures for people: percent and gigabytes, by groups; before the first, None each."""
         return current_metrics(self._latest, self._operations.summary(), self.problems, self._collected_at)
+
+    def get_rate_limiter_summary(self) -> dict[str, Any]:
+        """Return ``total_limiters`` and ``overall_health``, that of the worst one; None where there is none."""
+        return limiter_summary(self._latest)
