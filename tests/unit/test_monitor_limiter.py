@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -10,10 +10,12 @@ from tokencalc.clock import ManualClock
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
 from tokencalc.monitor.limiter import LimiterCollector
-from tokencalc.monitor.samples import LONGEST_NAME, Sample
+from tokencalc.monitor.samples import LONGEST_NAME, Sample, bounded
+from tokencalc.monitor.sinks import LATELY, newest_of_limiters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
 
 class BrokenLimiter:
@@ -85,3 +87,62 @@ def test_a_broken_limiter_hides_no_other_and_is_told_once(caplog: pytest.LogCapt
         "a limiter gives no figures: RuntimeError: no figures; told once"
     ]
     assert len(collector.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpt-4o", "gpt-4o"),
+        ("a\x1b[2J\r\nb", "a\\x1b[2J\\r\\nb"),
+        (" \u2028", " \\u2028"),
+        ("   ", "(blank)"),
+        ("", "(blank)"),
+        ("x" * 201, "x" * 197 + "..."),
+    ],
+)
+def test_a_foreign_name_becomes_a_label(name: str, expected: str) -> None:
+    assert expected == bounded(name)
+
+
+class Kept(NamedTuple):
+    """A sample as a ledger keeps it."""
+
+    name: str
+    value: float
+    labels: dict[str, str]
+    process: int
+    host: str = "here"
+
+
+class Histories:
+    """A ledger's histories, the newest first."""
+
+    def __init__(self, *kept: Kept) -> None:
+        """Keep these."""
+        self.kept = kept
+        self.since: set[datetime] = set()
+
+    def metric_history(self, name: str, *, since: datetime, limit: int) -> Iterable[Kept]:
+        """Return those of a name."""
+        self.since.add(since)
+        return [one for one in self.kept if one.name == name][:limit]
+
+
+def test_of_each_process_the_newest_counts_and_of_processes_the_worst() -> None:
+    openai, tool = {"limiter": "openai/gpt-4o"}, {"limiter": "tool"}
+    histories = Histories(
+        Kept("limiter.fill", 0.9, openai, 1),
+        Kept("limiter.fill", 0.6, openai, 2),
+        Kept("limiter.fill", 0.1, openai, 1),
+        Kept("limiter.fill", 1.0, tool, 1),
+        Kept("limiter.health", 0, openai, 1),
+        Kept("limiter.health", 2, openai, 2),
+        Kept("limiter.granted", 7, openai, 1),
+    )
+    now = ManualClock().now()
+    assert list(newest_of_limiters(histories, now)) == [
+        Sample("limiter.fill", 0.6, openai),
+        Sample("limiter.fill", 1.0, tool),
+        Sample("limiter.health", 2, openai),
+    ]
+    assert histories.since == {now - LATELY}

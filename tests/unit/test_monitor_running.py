@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -62,6 +62,7 @@ def test_a_collection_records_what_all_collectors_give_at_one_instant(
     samples = monitor.collect_once()
     assert foreign(kept) == [one, two]
     assert set(kept.instants) == {clock.now()}
+    assert kept.sources == ["a", "b", *["monitor"] * len(OURS)]
     assert samples == monitor.latest
     assert {sample.name for sample in samples} == {"a.x", "b.y", *OURS}
 
@@ -194,7 +195,7 @@ def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
     monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1), Sample("a.y", 2))], sink=kept)
     for _ in range(3):
         monitor.collect_once()
-    # The round's own figures are handed over apart.
+    # One of the collector's figures and one of the monitor's own.
     assert kept.asked == 6
     assert [record.getMessage() for record in caplog.records] == ["samples are lost: the disk is full; told once"]
     assert monitor.lost == 3 * 5
@@ -206,16 +207,26 @@ def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
 
 def test_a_refused_sample_costs_only_itself(engine: Engine) -> None:
     class Choosy(Kept):
-        def record_metric(self, name: str, *values: object, **more: object) -> None:
+        def record_metric(self, name: str, value: float, **more: Any) -> bool:
             if name == "a.bad":
                 raise CallInvalid("value: expected a finite number, found nan", path="value", found="nan")
-            super().record_metric(name, *values, **more)  # type: ignore[arg-type]
+            return super().record_metric(name, value, **more)
 
     sink = Choosy()
     monitor = Monitor(engine, collectors=[Given("a", Sample("a.bad", 1), Sample("a.x", 1))], sink=sink)
     monitor.collect_once()
     assert foreign(sink) == [Sample("a.x", 1)]
     assert monitor.lost == 1
+
+
+def test_what_the_ledger_drops_is_counted_as_lost(engine: Engine, kept: Kept) -> None:
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1))], sink=kept)
+    kept.is_full = True
+    monitor.collect_once()
+    kept.is_full = False
+    monitor.collect_once()
+    assert kept.values("monitor.lost_samples") == [1 + len(OURS)]
+    assert not monitor.problems
 
 
 def test_figures_that_stay_are_recorded_when_they_change_and_now_and_then(

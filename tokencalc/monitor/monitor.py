@@ -210,8 +210,10 @@ class Monitor:
             )
             samples = (*(sample for _, samples in found for sample in samples), *own)
             self._latest, self._collected_at = samples, at
-            self._record([one for whose, some in found if is_ours or not whose.is_host for one in some], at)
-            self._record(own, at)
+            for collector, some in found:
+                if is_ours or not collector.is_host:
+                    self._record(some, at, collector.name)
+            self._record(own, at, "monitor")
         for number, listener in enumerate(self._listeners):
             self._survive(f"listener {number}", partial(listener, samples))
         for number, pump in enumerate(pumps):
@@ -222,12 +224,15 @@ class Monitor:
         found = self._survive(f"collector {collector.name}", lambda: list(collector.collect()))
         return found if isinstance(found, list) else []
 
-    def _record(self, samples: Iterable[Sample], at: datetime) -> None:
+    def _record(self, samples: Iterable[Sample], at: datetime, source: str) -> None:
         now_s = self._clock.monotonic()
         wanted = [sample for sample in samples if self._steady.is_news(sample, now_s)]
         for place, sample in enumerate(wanted):
             try:
-                self._sink.record_metric(sample.name, sample.value, at=at, labels=sample.labels)
+                # What the ledger drops under pressure is lost, and counted, as well.
+                self.lost += not self._sink.record_metric(
+                    sample.name, sample.value, at=at, labels=dict(sample.labels), source=source
+                )
             except LedgerClosed:
                 # The program closed its engine first: then there is nothing left to do.
                 self._stop.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from tokencalc.reports.text import safe_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
@@ -40,9 +42,15 @@ class MetricSink(Protocol):
     """Where samples go: an engine."""
 
     def record_metric(
-        self, name: str, value: float, at: datetime | None = None, labels: Mapping[str, str] | None = None
-    ) -> object:
-        """Record one sample; it may be dropped, with a count, where the ledger is under pressure."""
+        self,
+        name: str,
+        value: float,
+        *,
+        at: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+        source: str | None = None,
+    ) -> bool:
+        """Queue one sample; False where it was dropped because the ledger is under pressure."""
 
 
 class Told:
@@ -78,5 +86,6 @@ def failure_text(error: BaseException) -> str:
 
 
 def bounded(name: str) -> str:
-    """Return a name, cut to what a series may carry."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    """Return a foreign name as a label may carry it: cut, printable, not blank."""
+    text = safe_text(name, longest=LONGEST_NAME)
+    return text if text.strip() else "(blank)"
