@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tokencalc.clock import ManualClock
+from tokencalc.ledger.samples import Sample as Stored
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.samples import LONGEST_NAME, Sample, bounded
-from tokencalc.monitor.sinks import LATELY, newest_of_limiters
+from tokencalc.monitor.stored import LATELY, newest_of_limiters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -104,25 +105,20 @@ def test_a_foreign_name_becomes_a_label(name: str, expected: str) -> None:
     assert expected == bounded(name)
 
 
-class Kept(NamedTuple):
-    """A sample as a ledger keeps it."""
-
-    name: str
-    value: float
-    labels: dict[str, str]
-    process: int
-    host: str = "here"
+def stored(name: str, value: float, labels: dict[str, str], process: int) -> Stored:
+    """Return a sample as a ledger keeps it."""
+    return Stored(name=name, at=ManualClock().now(), value=value, labels=labels, process=process, host="here")
 
 
 class Histories:
     """A ledger's histories, the newest first."""
 
-    def __init__(self, *kept: Kept) -> None:
+    def __init__(self, *kept: Stored) -> None:
         """Keep these."""
         self.kept = kept
         self.since: set[datetime] = set()
 
-    def metric_history(self, name: str, *, since: datetime, limit: int) -> Iterable[Kept]:
+    def metric_history(self, name: str, *, since: datetime, limit: int) -> Iterable[Stored]:
         """Return those of a name."""
         self.since.add(since)
         return [one for one in self.kept if one.name == name][:limit]
@@ -131,13 +127,13 @@ class Histories:
 def test_of_each_process_the_newest_counts_and_of_processes_the_worst() -> None:
     openai, tool = {"limiter": "openai/gpt-4o"}, {"limiter": "tool"}
     histories = Histories(
-        Kept("limiter.fill", 0.9, openai, 1),
-        Kept("limiter.fill", 0.6, openai, 2),
-        Kept("limiter.fill", 0.1, openai, 1),
-        Kept("limiter.fill", 1.0, tool, 1),
-        Kept("limiter.health", 0, openai, 1),
-        Kept("limiter.health", 2, openai, 2),
-        Kept("limiter.granted", 7, openai, 1),
+        stored("limiter.fill", 0.9, openai, 1),
+        stored("limiter.fill", 0.6, openai, 2),
+        stored("limiter.fill", 0.1, openai, 1),
+        stored("limiter.fill", 1.0, tool, 1),
+        stored("limiter.health", 0, openai, 1),
+        stored("limiter.health", 2, openai, 2),
+        stored("limiter.granted", 7, openai, 1),
     )
     now = ManualClock().now()
     assert list(newest_of_limiters(histories, now)) == [

@@ -21,7 +21,7 @@ from tokencalc.errors import CallInvalid
 from tokencalc.monitor.monitor import EVERY_S, Monitor
 from tokencalc.monitor.overview import look
 from tokencalc.monitor.resource import ResourceCollector
-from tokencalc.monitor.sinks import latest_limiter_samples
+from tokencalc.monitor.stored import latest_limiter_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

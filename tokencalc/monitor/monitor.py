@@ -29,7 +29,6 @@ from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
 from tokencalc.monitor.resource import ProcessCollector, ResourceCollector
 from tokencalc.monitor.samples import Sample, Told, failure_text
-from tokencalc.monitor.sinks import sink_of
 from tokencalc.monitor.steady import Steady
 from tokencalc.monitor.tracking import operations
 
@@ -99,7 +98,7 @@ class Monitor:
             else tuple(collectors)
         )
         self._listeners, self._pumps = tuple(listeners), tuple(pumps)
-        self._sink = sink_of(self.engine) if sink is None else sink
+        self._sink: MetricSink = self.engine if sink is None else sink
         self._lease = HostLease(self.engine.path, host=host)
         self._told = Told()
         self._steady = Steady()

@@ -1,19 +1,18 @@
-"""Where samples go and come from: the metric verbs of an engine, in one place."""
+"""Samples of all processes, back from the ledger: what a screen shows of their limiters."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tokencalc.errors import LedgerUnavailable
 from tokencalc.monitor.samples import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from tokencalc.engine import Engine
-    from tokencalc.monitor.samples import MetricSink
+    from tokencalc.ledger.samples import Sample as Stored
 
 LATELY = timedelta(minutes=2)
 """Figures of limiters that are older say nothing about now: their process has ended, or hangs."""
@@ -31,51 +30,16 @@ _WORST: dict[str, Callable[[float, float], float]] = {
 }
 
 
-class Stored(Protocol):
-    """A sample as a ledger has it."""
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Its labels."""
-
-    @property
-    def host(self) -> str:
-        """Which machine it comes from."""
-
-    @property
-    def process(self) -> int:
-        """Which process it comes from."""
-
-
 class Histories(Protocol):
-    """What gives stored samples back: an engine."""
+    """What gives stored samples back, the newest first: an engine."""
 
     def metric_history(self, name: str, *, since: datetime, limit: int) -> Iterable[Stored]:
-        """Yield a metric's samples since an instant, the newest first."""
-
-
-class _NoSamples:
-    """Stands in for a ledger that keeps no samples: each is refused, so that it is counted as lost."""
-
-    def record_metric(self, *_: object, **__: object) -> NoReturn:
-        """Refuse."""
-        raise LedgerUnavailable("this version's ledger keeps no samples", ledger="")
-
-
-def sink_of(engine: Engine) -> MetricSink:
-    """Return the engine as a sink of samples, or one that refuses them where its ledger keeps none."""
-    return cast("MetricSink", engine) if hasattr(engine, "record_metric") else _NoSamples()
+        """Yield a metric's samples since an instant."""
 
 
 def latest_limiter_samples(engine: Engine) -> tuple[Sample, ...]:
     """Return the newest samples that processes recorded of their limiters and breakers in the last two minutes."""
-    if not hasattr(engine, "metric_history"):
-        return ()
-    return tuple(newest_of_limiters(cast("Histories", engine), engine.clock.now()))
+    return tuple(newest_of_limiters(engine, engine.clock.now()))
 
 
 def newest_of_limiters(histories: Histories, now: datetime) -> Iterable[Sample]:
