@@ -16,17 +16,22 @@ from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, LedgerClosed, LedgerUnavailable
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
+from tokencalc.monitor.host import Space
+from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.monitor import Monitor
-from tokencalc.monitor.operations import Operations
+from tokencalc.monitor.operations import Operations, PerformanceCollector
 from tokencalc.monitor.resource import ResourceCollector
 from tokencalc.monitor.samples import Sample
 from tokencalc.monitor.steady import AGAIN_S
+from tokencalc.monitor.stored import latest_limiter_samples
 from tokencalc.monitor.tracking import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from tokencalc.monitor.samples import Collector
 
 OURS = ("monitor.collect_s", "monitor.problems", "monitor.lost_samples")
 WAIT_S = 30
@@ -281,6 +286,33 @@ def test_the_current_metrics_are_in_percent_and_gigabytes(engine: Engine, kept: 
         }
         == found
     )
+
+
+def test_the_ledger_keeps_what_is_collected_and_gives_it_back_to_the_screen(tmp_path: Path) -> None:
+    clock, operations = ManualClock(), Operations(clock=ManualClock())
+    limiter = Limiter(60, name=f"openai/gpt\x1b[2J{'4' * 10_000}", clock=clock)
+    limiter.acquire()
+    operations.record_duration(f"\u202e \x00{'x' * 10_000}", 1)
+    collectors: list[Collector] = [
+        ResourceCollector(host=Machine(disks={"/a\nb": Space(10, 5, 5)}), clock=clock),
+        LimiterCollector(lambda: [limiter], lambda: {"\x07": Breaker(clock=clock)}),
+        PerformanceCollector(operations),
+    ]
+    with Engine.open(tmp_path / "usage.db", clock=clock) as engine:
+        monitor = Monitor(engine, collectors=collectors)
+        monitor.collect_once()
+        clock.advance(30)
+        monitor.collect_once()
+        assert (monitor.lost, monitor.problems, engine.samples_dropped()) == (0, (), 0)
+        stored = list(engine.metric_history("system.load_1m"))
+        assert [(one.value, one.source, one.process) for one in stored] == [(1.5, "resource", os.getpid())] * 2
+        assert engine.metric_average("system.memory_share") == 0.75
+    with Engine.open(tmp_path / "usage.db", clock=clock) as engine:
+        found = {sample.name: sample for sample in latest_limiter_samples(engine)}
+        assert found["limiter.fill"].labels["provider"] == "openai"
+        assert found["breaker.state"] == Sample("breaker.state", 0, {"breaker": "\\x07"})
+        clock.advance(300)
+        assert latest_limiter_samples(engine) == ()
 
 
 # start and stop
