@@ -124,7 +124,7 @@ def bench_memory(folder: Path, count: int) -> None:
 
 def bench_history(folder: Path, count: int) -> None:
     """Print how long one page of a metric's history takes, out of many samples and out of a hundredth of them."""
-    taken = {size: pages_ms(folder / f"history-{size}.db", size) for size in (count // 100, count)}
+    taken = {size: pages_ms(folder / f"history-{size}.db", size) for size in (max(count // 100, 2 * PAGE), count)}
     few, many = taken.values()
     for size, (newest, middle) in taken.items():
         print(f"a page of {PAGE} out of {size:,} samples: the newest {newest:.2f} ms, from the middle {middle:.2f} ms")
