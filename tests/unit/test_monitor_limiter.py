@@ -61,6 +61,12 @@ def test_limiters_and_breakers_made_later_are_seen() -> None:
     assert found["breaker.state"] == Sample("breaker.state", 0, {"breaker": "a/b", "provider": "a", "model": "b"})
 
 
+def test_limiters_and_breakers_may_be_handed_in_as_they_are() -> None:
+    limiter, breaker = Limiter(60, name="a", clock=ManualClock()), Breaker(clock=ManualClock())
+    found = {sample.name for sample in LimiterCollector([limiter], {"b": breaker}).collect()}
+    assert {"limiter.fill", "breaker.state"} <= found
+
+
 def test_each_state_of_a_breaker_has_its_number() -> None:
     clock = ManualClock()
     breaker = Breaker(BreakerProfile(failures=1, open_s=10), clock=clock)

@@ -224,6 +224,15 @@ def test_a_refused_sample_costs_only_itself(engine: Engine) -> None:
     assert monitor.lost == 1
 
 
+def test_what_is_told_is_bounded_too(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    samples = [Sample(f"{number}{'x' * 10_000}", 1) for number in range(300)]
+    monitor = Monitor(engine, collectors=[Given("a", *samples)])
+    monitor.collect_once()
+    assert monitor.lost == 300
+    assert len(caplog.records) == len(monitor.problems) == 100
+    assert max(len(text) for text in monitor.problems) < 1000
+
+
 def test_what_the_ledger_drops_is_counted_as_lost(engine: Engine, kept: Kept) -> None:
     monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1))], sink=kept)
     kept.is_full = True

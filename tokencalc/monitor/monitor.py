@@ -28,19 +28,19 @@ from tokencalc.monitor.lease import HostLease
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
 from tokencalc.monitor.resource import ProcessCollector, ResourceCollector
-from tokencalc.monitor.samples import Sample, Told, failure_text
+from tokencalc.monitor.samples import Sample, Told, bounded, failure_text
 from tokencalc.monitor.steady import Steady
 from tokencalc.monitor.tracking import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from threading import Lock
     from types import TracebackType
 
     from tokencalc.clock import Clock
     from tokencalc.engine import Engine
-    from tokencalc.monitor.limiter import HasState, Sampled
+    from tokencalc.monitor.limiter import SomeBreakers, SomeLimiters
     from tokencalc.monitor.operations import Operations
     from tokencalc.monitor.samples import Collector, MetricSink
 
@@ -56,7 +56,7 @@ class Monitor:
 
     ``listeners`` are handed the samples of each collection. ``pumps`` are called with the instant after each,
     for work that waits in the ledger, such as alerts that are to be delivered. ``limiters`` and ``breakers``
-    say which there are, at each collection. ``collectors`` replaces the usual four.
+    are what there is, or functions that say so at each collection. ``collectors`` replaces the usual four.
     """
 
     lock: Lock
@@ -66,8 +66,8 @@ class Monitor:
         engine: Engine | AsyncEngine,
         *,
         every_s: float = EVERY_S,
-        limiters: Callable[[], Iterable[Sampled]] = tuple,
-        breakers: Callable[[], Mapping[str, HasState]] = dict,
+        limiters: SomeLimiters = (),
+        breakers: SomeBreakers | None = None,
         operations: Operations = operations,
         collectors: Sequence[Collector] | None = None,
         listeners: Sequence[Callable[[tuple[Sample, ...]], object]] = (),
@@ -243,7 +243,7 @@ class Monitor:
                 return
             except TokencalcError as error:
                 self.lost += 1
-                self._told.tell(f"sample {sample.name}", f"a sample is refused: {error.message}; told once")
+                self._told.tell(f"sample {bounded(sample.name)}", f"a sample is refused: {error.message}; told once")
         self._told.works("ledger")
 
     def _survive(self, who: str, work: Callable[[], Any]) -> Any:

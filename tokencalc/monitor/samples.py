@@ -17,6 +17,9 @@ LONGEST_NAME = 200
 """Characters of a foreign name that are kept: names come from callers, and a series is no place for a document."""
 
 
+_MOST_TOLD = 100
+
+
 class Sample(NamedTuple):
     """One figure at one instant; the name ends in its unit, shares are from 0 to 1."""
 
@@ -66,8 +69,10 @@ class Told:
         return tuple(self._texts.values())
 
     def tell(self, who: str, text: str) -> None:
-        """Log the text as a warning, unless the same one is broken already."""
+        """Log the text as a warning, unless the same one is broken already; from the hundredth on, keep silent."""
         if who not in self._texts:
+            if len(self._texts) >= _MOST_TOLD:
+                return
             logging.getLogger("tokencalc").warning("%s", text)
         self._texts[who] = text
 
