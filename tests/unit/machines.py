@@ -90,17 +90,29 @@ class Kept:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self.instants: list[datetime | None] = []
+        self.sources: list[str | None] = []
         self.failing: Exception | None = None
+        self.is_full = False
         self.asked = 0
 
     def record_metric(
-        self, name: str, value: float, at: datetime | None = None, labels: Mapping[str, str] | None = None
-    ) -> None:
+        self,
+        name: str,
+        value: float,
+        *,
+        at: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+        source: str | None = None,
+    ) -> bool:
         self.asked += 1
+        if self.is_full:
+            return False
         if self.failing is not None:
             raise self.failing
         self.samples.append(Sample(name, value, labels or {}))
         self.instants.append(at)
+        self.sources.append(source)
+        return True
 
     def values(self, name: str) -> list[float]:
         """Return the values that were recorded under a name, in order."""

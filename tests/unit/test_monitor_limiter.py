@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokencalc.clock import ManualClock
+from tokencalc.ledger.samples import Sample as Stored
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
 from tokencalc.monitor.limiter import LimiterCollector
-from tokencalc.monitor.samples import LONGEST_NAME, Sample
+from tokencalc.monitor.samples import LONGEST_NAME, Sample, bounded
+from tokencalc.monitor.stored import LATELY, newest_of_limiters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
 
 class BrokenLimiter:
@@ -58,6 +61,12 @@ def test_limiters_and_breakers_made_later_are_seen() -> None:
     assert found["breaker.state"] == Sample("breaker.state", 0, {"breaker": "a/b", "provider": "a", "model": "b"})
 
 
+def test_limiters_and_breakers_may_be_handed_in_as_they_are() -> None:
+    limiter, breaker = Limiter(60, name="a", clock=ManualClock()), Breaker(clock=ManualClock())
+    found = {sample.name for sample in LimiterCollector([limiter], {"b": breaker}).collect()}
+    assert {"limiter.fill", "breaker.state"} <= found
+
+
 def test_each_state_of_a_breaker_has_its_number() -> None:
     clock = ManualClock()
     breaker = Breaker(BreakerProfile(failures=1, open_s=10), clock=clock)
@@ -85,3 +94,57 @@ def test_a_broken_limiter_hides_no_other_and_is_told_once(caplog: pytest.LogCapt
         "a limiter gives no figures: RuntimeError: no figures; told once"
     ]
     assert len(collector.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpt-4o", "gpt-4o"),
+        ("a\x1b[2J\r\nb", "a\\x1b[2J\\r\\nb"),
+        (" \u2028", " \\u2028"),
+        ("   ", "(blank)"),
+        ("", "(blank)"),
+        ("x" * 201, "x" * 197 + "..."),
+    ],
+)
+def test_a_foreign_name_becomes_a_label(name: str, expected: str) -> None:
+    assert expected == bounded(name)
+
+
+def stored(name: str, value: float, labels: dict[str, str], process: int) -> Stored:
+    """Return a sample as a ledger keeps it."""
+    return Stored(name=name, at=ManualClock().now(), value=value, labels=labels, process=process, host="here")
+
+
+class Histories:
+    """A ledger's histories, the newest first."""
+
+    def __init__(self, *kept: Stored) -> None:
+        """Keep these."""
+        self.kept = kept
+        self.since: set[datetime] = set()
+
+    def metric_history(self, name: str, *, since: datetime, limit: int) -> Iterable[Stored]:
+        """Return those of a name."""
+        self.since.add(since)
+        return [one for one in self.kept if one.name == name][:limit]
+
+
+def test_of_each_process_the_newest_counts_and_of_processes_the_worst() -> None:
+    openai, tool = {"limiter": "openai/gpt-4o"}, {"limiter": "tool"}
+    histories = Histories(
+        stored("limiter.fill", 0.9, openai, 1),
+        stored("limiter.fill", 0.6, openai, 2),
+        stored("limiter.fill", 0.1, openai, 1),
+        stored("limiter.fill", 1.0, tool, 1),
+        stored("limiter.health", 0, openai, 1),
+        stored("limiter.health", 2, openai, 2),
+        stored("limiter.granted", 7, openai, 1),
+    )
+    now = ManualClock().now()
+    assert list(newest_of_limiters(histories, now)) == [
+        Sample("limiter.fill", 0.6, openai),
+        Sample("limiter.fill", 1.0, tool),
+        Sample("limiter.health", 2, openai),
+    ]
+    assert histories.since == {now - LATELY}

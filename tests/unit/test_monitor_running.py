@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,17 +16,22 @@ from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, LedgerClosed, LedgerUnavailable
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
+from tokencalc.monitor.host import Space
+from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.monitor import Monitor
-from tokencalc.monitor.operations import Operations
+from tokencalc.monitor.operations import Operations, PerformanceCollector
 from tokencalc.monitor.resource import ResourceCollector
 from tokencalc.monitor.samples import Sample
 from tokencalc.monitor.steady import AGAIN_S
+from tokencalc.monitor.stored import latest_limiter_samples
 from tokencalc.monitor.tracking import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from tokencalc.monitor.samples import Collector
 
 OURS = ("monitor.collect_s", "monitor.problems", "monitor.lost_samples")
 WAIT_S = 30
@@ -62,6 +67,7 @@ def test_a_collection_records_what_all_collectors_give_at_one_instant(
     samples = monitor.collect_once()
     assert foreign(kept) == [one, two]
     assert set(kept.instants) == {clock.now()}
+    assert kept.sources == ["a", "b", *["monitor"] * len(OURS)]
     assert samples == monitor.latest
     assert {sample.name for sample in samples} == {"a.x", "b.y", *OURS}
 
@@ -80,7 +86,9 @@ def test_the_usual_collectors_are_the_machine_this_process_limiters_and_operatio
         limiters=lambda: [limiter],
         breakers=lambda: {"openai/gpt-4o": breaker},
     )
+    assert monitor.get_rate_limiter_summary() == {"total_limiters": 0, "overall_health": None}
     monitor.collect_once()
+    assert monitor.get_rate_limiter_summary() == {"total_limiters": 1, "overall_health": "healthy"}
     of_model = {"provider": "openai", "model": "gpt-4o"}
     assert Sample("limiter.granted", 1, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
     assert Sample("limiter.health", 0, {"limiter": "openai/gpt-4o", **of_model}) in kept.samples
@@ -192,7 +200,7 @@ def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
     monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1), Sample("a.y", 2))], sink=kept)
     for _ in range(3):
         monitor.collect_once()
-    # The round's own figures are handed over apart.
+    # One of the collector's figures and one of the monitor's own.
     assert kept.asked == 6
     assert [record.getMessage() for record in caplog.records] == ["samples are lost: the disk is full; told once"]
     assert monitor.lost == 3 * 5
@@ -204,16 +212,35 @@ def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
 
 def test_a_refused_sample_costs_only_itself(engine: Engine) -> None:
     class Choosy(Kept):
-        def record_metric(self, name: str, *values: object, **more: object) -> None:
+        def record_metric(self, name: str, value: float, **more: Any) -> bool:
             if name == "a.bad":
                 raise CallInvalid("value: expected a finite number, found nan", path="value", found="nan")
-            super().record_metric(name, *values, **more)  # type: ignore[arg-type]
+            return super().record_metric(name, value, **more)
 
     sink = Choosy()
     monitor = Monitor(engine, collectors=[Given("a", Sample("a.bad", 1), Sample("a.x", 1))], sink=sink)
     monitor.collect_once()
     assert foreign(sink) == [Sample("a.x", 1)]
     assert monitor.lost == 1
+
+
+def test_what_is_told_is_bounded_too(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    samples = [Sample(f"{number}{'x' * 10_000}", 1) for number in range(300)]
+    monitor = Monitor(engine, collectors=[Given("a", *samples)])
+    monitor.collect_once()
+    assert monitor.lost == 300
+    assert len(caplog.records) == len(monitor.problems) == 100
+    assert max(len(text) for text in monitor.problems) < 1000
+
+
+def test_what_the_ledger_drops_is_counted_as_lost(engine: Engine, kept: Kept) -> None:
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1))], sink=kept)
+    kept.is_full = True
+    monitor.collect_once()
+    kept.is_full = False
+    monitor.collect_once()
+    assert kept.values("monitor.lost_samples") == [1 + len(OURS)]
+    assert not monitor.problems
 
 
 def test_figures_that_stay_are_recorded_when_they_change_and_now_and_then(
@@ -268,6 +295,33 @@ def test_the_current_metrics_are_in_percent_and_gigabytes(engine: Engine, kept: 
         }
         == found
     )
+
+
+def test_the_ledger_keeps_what_is_collected_and_gives_it_back_to_the_screen(tmp_path: Path) -> None:
+    clock, operations = ManualClock(), Operations(clock=ManualClock())
+    limiter = Limiter(60, name=f"openai/gpt\x1b[2J{'4' * 10_000}", clock=clock)
+    limiter.acquire()
+    operations.record_duration(f"\u202e \x00{'x' * 10_000}", 1)
+    collectors: list[Collector] = [
+        ResourceCollector(host=Machine(disks={"/a\nb": Space(10, 5, 5)}), clock=clock),
+        LimiterCollector(lambda: [limiter], lambda: {"\x07": Breaker(clock=clock)}),
+        PerformanceCollector(operations),
+    ]
+    with Engine.open(tmp_path / "usage.db", clock=clock) as engine:
+        monitor = Monitor(engine, collectors=collectors)
+        monitor.collect_once()
+        clock.advance(30)
+        monitor.collect_once()
+        assert (monitor.lost, monitor.problems, engine.samples_dropped()) == (0, (), 0)
+        stored = list(engine.metric_history("system.load_1m"))
+        assert [(one.value, one.source, one.process) for one in stored] == [(1.5, "resource", os.getpid())] * 2
+        assert engine.metric_average("system.memory_share") == 0.75
+    with Engine.open(tmp_path / "usage.db", clock=clock) as engine:
+        found = {sample.name: sample for sample in latest_limiter_samples(engine)}
+        assert found["limiter.fill"].labels["provider"] == "openai"
+        assert found["breaker.state"] == Sample("breaker.state", 0, {"breaker": "\\x07"})
+        clock.advance(300)
+        assert latest_limiter_samples(engine) == ()
 
 
 # start and stop
@@ -345,6 +399,7 @@ def test_it_ends_by_itself_where_the_engine_was_closed_first(engine: Engine, kep
     assert not monitor.problems
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a fork beside a thread is what is tested
 def test_the_child_of_a_fork_has_no_running_monitor(engine: Engine, kept: Kept) -> None:
     with Monitor(engine, collectors=[], sink=kept) as monitor:
         child = os.fork()

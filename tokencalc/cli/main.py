@@ -34,6 +34,7 @@ _HELP = {
     "backup": "Copy the ledger while others write to it.",
     "import": "Book the calls in your coding agents' logs.",
     "monitor": "Budgets, spending, limiters and the machine, once or live.",
+    "resources": "This machine: processor, memory, disks; once, or line by line into a log.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
     "demo": "The main job on sample logs, in a ledger of its own.",
@@ -142,10 +143,6 @@ def _load_rare(name: str) -> click.Command | None:
         from tokencalc.cli.prices import prices
 
         return prices
-    if name == "monitor":
-        from tokencalc.cli.monitor import monitor
-
-        return monitor
     if name == "doctor":
         from tokencalc.cli.doctor import doctor
 
@@ -154,6 +151,18 @@ def _load_rare(name: str) -> click.Command | None:
         from tokencalc.cli.demo import demo
 
         return demo
+    return _load_watching(name)
+
+
+def _load_watching(name: str) -> click.Command | None:
+    if name == "monitor":
+        from tokencalc.cli.monitor import monitor
+
+        return monitor
+    if name == "resources":
+        from tokencalc.cli.resources import resources
+
+        return resources
     return None
 
 

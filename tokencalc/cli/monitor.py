@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -20,11 +21,10 @@ from tokencalc.errors import CallInvalid
 from tokencalc.monitor.monitor import EVERY_S, Monitor
 from tokencalc.monitor.overview import look
 from tokencalc.monitor.resource import ResourceCollector
-from tokencalc.monitor.sinks import latest_limiter_samples
+from tokencalc.monitor.stored import latest_limiter_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -65,14 +65,12 @@ def monitor(  # noqa: PLR0913  # one argument for each option
     form = "json" if as_json and form is None else form
     _refuse_two_ways(is_live=is_live, is_once=is_once, form=form, record=record, as_json=as_json)
     with open_ledger(ledger, needs_prices=False) as engine:
-        seen = _Watcher(engine)
         if is_live:
-            recording: AbstractContextManager[object] = (
-                Monitor(engine, collectors=(ResourceCollector(clock=engine.clock),)) if record else nullcontext()
-            )
-            with recording:
-                live(seen.look, Console(), every_s=every_s, wait=threading.Event().wait)
+            recorder = Monitor(engine, collectors=(ResourceCollector(clock=engine.clock),)) if record else None
+            with _quiet(), recorder or nullcontext():
+                live(_Watcher(engine, recorder).look, Console(), every_s=every_s, wait=threading.Event().wait)
             return OK
+        seen = _Watcher(engine)
         threading.Event().wait(_FIRST_READING_S)
         overview = seen.look()
     if form == "json":
@@ -103,14 +101,30 @@ def _refuse_two_ways(*, is_live: bool, is_once: bool, form: str | None, record: 
 class _Watcher:
     """Looks again and again at one ledger and this machine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, recorder: Monitor | None = None) -> None:
         self._engine = engine
+        self._recorder = recorder
         self._machine = ResourceCollector(clock=engine.clock)
         self._machine.collect()
 
     def look(self) -> Overview:
         samples = [*self._machine.collect(), *latest_limiter_samples(self._engine)]
-        return look(self._engine, samples, problems=self._machine.problems)
+        of_recorder = () if self._recorder is None else self._recorder.problems
+        problems = dict.fromkeys((*self._machine.problems, *of_recorder))
+        return look(self._engine, samples, problems=tuple(problems))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what is logged off the screen, which shows problems by itself and would be torn by lines between."""
+    logger, nowhere = logging.getLogger("tokencalc"), logging.NullHandler()
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(nowhere)
 
 
 def live(

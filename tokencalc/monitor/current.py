@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tokencalc.monitor.operations import Figures
     from tokencalc.monitor.samples import Sample
 
+HEALTH = ("healthy", "degraded", "critical")
+"""Words for a limiter's health; the sample `limiter.health` is the place in this row."""
+
 _BYTES_PER_GB = 10**9
 _PLACES = 6
 
@@ -53,6 +56,7 @@ def current_metrics(
         "collected_at": at,
         "resource_metrics": resource_metrics(samples),
         "rate_limiter_metrics": limiter_metrics(samples),
+        "rate_limiter_summary": limiter_summary(samples),
         "performance_metrics": [asdict(figures) for figures in operations],
         "problems": list(problems),
     }
@@ -93,6 +97,12 @@ def limiter_metrics(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
         elif kind == "breaker":
             found.setdefault(labels["breaker"], {})["breaker"] = value
     return found
+
+
+def limiter_summary(samples: Iterable[Sample]) -> dict[str, Any]:
+    """Return how many limiters there are, and the worst health of any; None where there is none."""
+    healths = [figures["health"] for figures in limiter_metrics(samples).values() if "health" in figures]
+    return {"total_limiters": len(healths), "overall_health": HEALTH[int(max(healths))] if healths else None}
 
 
 def _percent(share: float) -> float:

@@ -1,6 +1,6 @@
 """The limiter collector: success, blocks, waits, fill and the state of breakers, for each provider and model.
 
-Collectors ask anew each time, so that limiters made later are seen, too::
+What is handed in as a function is asked anew each time, so that limiters made later are seen, too::
 
     limiters = Limiters(engine.settings)
     Monitor(engine, limiters=limiters.all, breakers=lambda: {"openai/gpt-4o": breaker})
@@ -8,7 +8,7 @@ Collectors ask anew each time, so that limiters made later are seen, too::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from tokencalc.monitor.samples import Sample, Told, bounded, failure_text
 
@@ -34,6 +34,10 @@ class HasState(Protocol):
         """closed, open or half_open."""
 
 
+SomeLimiters: TypeAlias = "Iterable[Sampled] | Callable[[], Iterable[Sampled]]"
+SomeBreakers: TypeAlias = "Mapping[str, HasState] | Callable[[], Mapping[str, HasState]]"
+
+
 class LimiterCollector:
     """The figures of the limiters and breakers of this process.
 
@@ -43,14 +47,10 @@ class LimiterCollector:
     name = "limiter"
     is_host = False
 
-    def __init__(
-        self,
-        limiters: Callable[[], Iterable[Sampled]] = tuple,
-        breakers: Callable[[], Mapping[str, HasState]] = dict,
-    ) -> None:
-        """Ask these for what there is, at each collection."""
+    def __init__(self, limiters: SomeLimiters = (), breakers: SomeBreakers | None = None) -> None:
+        """Ask these, or functions that give them, at each collection."""
         self._limiters = limiters
-        self._breakers = breakers
+        self._breakers: SomeBreakers = {} if breakers is None else breakers
         self._told = Told()
 
     @property
@@ -63,7 +63,7 @@ class LimiterCollector:
         return [*self._of_limiters(), *self._of_breakers()]
 
     def _of_limiters(self) -> Iterator[Sample]:
-        for place, limiter in enumerate(self._limiters()):
+        for place, limiter in enumerate(self._limiters() if callable(self._limiters) else self._limiters):
             try:
                 found = [_sample(*figures) for figures in limiter.samples()]
             except Exception as error:  # noqa: BLE001  # bulk: one broken limiter must not hide the others
@@ -73,7 +73,8 @@ class LimiterCollector:
             yield from found
 
     def _of_breakers(self) -> Iterator[Sample]:
-        for name, breaker in self._breakers().items():
+        breakers = self._breakers() if callable(self._breakers) else self._breakers
+        for name, breaker in breakers.items():
             state = breaker.state
             yield Sample("breaker.state", BREAKER_STATES.index(state), _labels("breaker", name))
 

@@ -23,25 +23,24 @@ from typing import TYPE_CHECKING, Any, Self
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.errors import CallInvalid, LedgerClosed, LedgerError, TokencalcError
 from tokencalc.limits.locks import own_lock
-from tokencalc.monitor.current import current_metrics
+from tokencalc.monitor.current import current_metrics, limiter_summary
 from tokencalc.monitor.lease import HostLease
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
 from tokencalc.monitor.resource import ProcessCollector, ResourceCollector
-from tokencalc.monitor.samples import Sample, Told, failure_text
-from tokencalc.monitor.sinks import sink_of
+from tokencalc.monitor.samples import Sample, Told, bounded, failure_text
 from tokencalc.monitor.steady import Steady
 from tokencalc.monitor.tracking import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from threading import Lock
     from types import TracebackType
 
     from tokencalc.clock import Clock
     from tokencalc.engine import Engine
-    from tokencalc.monitor.limiter import HasState, Sampled
+    from tokencalc.monitor.limiter import SomeBreakers, SomeLimiters
     from tokencalc.monitor.operations import Operations
     from tokencalc.monitor.samples import Collector, MetricSink
 
@@ -57,7 +56,7 @@ class Monitor:
 
     ``listeners`` are handed the samples of each collection. ``pumps`` are called with the instant after each,
     for work that waits in the ledger, such as alerts that are to be delivered. ``limiters`` and ``breakers``
-    say which there are, at each collection. ``collectors`` replaces the usual four.
+    are what there is, or functions that say so at each collection. ``collectors`` replaces the usual four.
     """
 
     lock: Lock
@@ -67,8 +66,8 @@ class Monitor:
         engine: Engine | AsyncEngine,
         *,
         every_s: float = EVERY_S,
-        limiters: Callable[[], Iterable[Sampled]] = tuple,
-        breakers: Callable[[], Mapping[str, HasState]] = dict,
+        limiters: SomeLimiters = (),
+        breakers: SomeBreakers | None = None,
         operations: Operations = operations,
         collectors: Sequence[Collector] | None = None,
         listeners: Sequence[Callable[[tuple[Sample, ...]], object]] = (),
@@ -99,7 +98,7 @@ class Monitor:
             else tuple(collectors)
         )
         self._listeners, self._pumps = tuple(listeners), tuple(pumps)
-        self._sink = sink_of(self.engine) if sink is None else sink
+        self._sink: MetricSink = self.engine if sink is None else sink
         self._lease = HostLease(self.engine.path, host=host)
         self._told = Told()
         self._steady = Steady()
@@ -210,8 +209,10 @@ class Monitor:
             )
             samples = (*(sample for _, samples in found for sample in samples), *own)
             self._latest, self._collected_at = samples, at
-            self._record([one for whose, some in found if is_ours or not whose.is_host for one in some], at)
-            self._record(own, at)
+            for collector, some in found:
+                if is_ours or not collector.is_host:
+                    self._record(some, at, collector.name)
+            self._record(own, at, "monitor")
         for number, listener in enumerate(self._listeners):
             self._survive(f"listener {number}", partial(listener, samples))
         for number, pump in enumerate(pumps):
@@ -222,12 +223,15 @@ class Monitor:
         found = self._survive(f"collector {collector.name}", lambda: list(collector.collect()))
         return found if isinstance(found, list) else []
 
-    def _record(self, samples: Iterable[Sample], at: datetime) -> None:
+    def _record(self, samples: Iterable[Sample], at: datetime, source: str) -> None:
         now_s = self._clock.monotonic()
         wanted = [sample for sample in samples if self._steady.is_news(sample, now_s)]
         for place, sample in enumerate(wanted):
             try:
-                self._sink.record_metric(sample.name, sample.value, at=at, labels=sample.labels)
+                # What the ledger drops under pressure is lost, and counted, as well.
+                self.lost += not self._sink.record_metric(
+                    sample.name, sample.value, at=at, labels=dict(sample.labels), source=source
+                )
             except LedgerClosed:
                 # The program closed its engine first: then there is nothing left to do.
                 self._stop.set()
@@ -239,7 +243,7 @@ class Monitor:
                 return
             except TokencalcError as error:
                 self.lost += 1
-                self._told.tell(f"sample {sample.name}", f"a sample is refused: {error.message}; told once")
+                self._told.tell(f"sample {bounded(sample.name)}", f"a sample is refused: {error.message}; told once")
         self._told.works("ledger")
 
     def _survive(self, who: str, work: Callable[[], Any]) -> Any:
@@ -268,3 +272,7 @@ class Monitor:
     def get_current_metrics(self) -> dict[str, Any]:
         """Return the last figures for people: percent and gigabytes, by groups; before the first, None each."""
         return current_metrics(self._latest, self._operations.summary(), self.problems, self._collected_at)
+
+    def get_rate_limiter_summary(self) -> dict[str, Any]:
+        """Return ``total_limiters`` and ``overall_health``, that of the worst one; None where there is none."""
+        return limiter_summary(self._latest)

@@ -233,7 +233,7 @@ def named(name: object, component: object = "") -> Operation:
     for value, path in ((name, "name"), (component, "component")):
         if not isinstance(value, str) or (path == "name" and not value):
             raise CallInvalid(f"{path}: expected the name of an operation, found {value!r:.60}", path=path, found=value)
-    return Operation(bounded(str(name)), bounded(str(component)))
+    return Operation(bounded(str(name)), bounded(str(component)) if component else "")
 
 
 def status_from(value: object) -> Status:

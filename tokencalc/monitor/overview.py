@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.money import pico_from_usd, round_half_even, usd_from_pico
 from tokencalc.monitor.alert_lines import AlertLine, recent_alerts
-from tokencalc.monitor.current import limiter_metrics, resource_metrics
+from tokencalc.monitor.current import HEALTH, limiter_metrics, resource_metrics
 from tokencalc.monitor.limiter import BREAKER_STATES
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from tokencalc.engine import Engine
     from tokencalc.ledger.query import ReportRow
     from tokencalc.monitor.samples import Sample
-
-HEALTH = ("healthy", "degraded", "critical")
-"""Words for a limiter's health; the sample `limiter.health` is the place in this row."""
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 

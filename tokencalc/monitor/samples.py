@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from tokencalc.reports.text import safe_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
@@ -13,6 +15,9 @@ NO_LABELS: Mapping[str, str] = {}
 
 LONGEST_NAME = 200
 """Characters of a foreign name that are kept: names come from callers, and a series is no place for a document."""
+
+
+_MOST_TOLD = 100
 
 
 class Sample(NamedTuple):
@@ -40,9 +45,15 @@ class MetricSink(Protocol):
     """Where samples go: an engine."""
 
     def record_metric(
-        self, name: str, value: float, at: datetime | None = None, labels: Mapping[str, str] | None = None
-    ) -> object:
-        """Record one sample; it may be dropped, with a count, where the ledger is under pressure."""
+        self,
+        name: str,
+        value: float,
+        *,
+        at: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+        source: str | None = None,
+    ) -> bool:
+        """Queue one sample; False where it was dropped because the ledger is under pressure."""
 
 
 class Told:
@@ -58,8 +69,10 @@ class Told:
         return tuple(self._texts.values())
 
     def tell(self, who: str, text: str) -> None:
-        """Log the text as a warning, unless the same one is broken already."""
+        """Log the text as a warning, unless the same one is broken already; from the hundredth on, keep silent."""
         if who not in self._texts:
+            if len(self._texts) >= _MOST_TOLD:
+                return
             logging.getLogger("tokencalc").warning("%s", text)
         self._texts[who] = text
 
@@ -78,5 +91,6 @@ def failure_text(error: BaseException) -> str:
 
 
 def bounded(name: str) -> str:
-    """Return a name, cut to what a series may carry."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    """Return a foreign name as a label may carry it: cut, printable, not blank."""
+    text = safe_text(name, longest=LONGEST_NAME)
+    return text if text.strip() else "(blank)"
