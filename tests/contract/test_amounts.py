@@ -56,6 +56,14 @@ def test_the_caller_s_decimal_context_changes_no_amount(engine: Engine) -> None:
     assert Decimal("0.8104") == used
 
 
+@pytest.mark.parametrize(("warned", "spent"), [(0, "7378697"), (1, "7378698"), (1, "9223371")])
+def test_a_period_near_63_bits_says_so_and_names_what_counts_further(engine: Engine, warned: int, spent: str) -> None:
+    engine.set_budget(Budget(name="hard", limit_usd=MOST, period="total"))
+    spend(engine, spent)
+    found = engine.budget_status("hard").warnings
+    assert [warned * ["PostgreSQL"]] == [["PostgreSQL" for text in found if "PostgreSQL" in text]]
+
+
 def test_a_period_past_63_bits_is_marked_and_refuses_hard_reserves(engine: Engine) -> None:
     engine.set_budget(Budget(name="hard", limit_usd=MOST, period="total"))
     engine.set_budget(Budget(name="soft", limit_usd=1, period="total", policy="soft", scope={"agent_id": "soft"}))
@@ -64,6 +72,7 @@ def test_a_period_past_63_bits_is_marked_and_refuses_hard_reserves(engine: Engin
     spend(engine, HUGE)
     status = engine.budget_status("hard")
     assert (True, Decimal(0)) == (status.overflowed, status.available_usd)
+    assert "hard reserves are refused until the next period" in status.warnings[0]
     with pytest.raises(BudgetExceeded, match="past what a ledger file can count"):
         hold(engine, 0)
     assert Decimal(HUGE) * 2 == engine.report().total.cost_usd, "the entries hold the truth"

@@ -22,13 +22,16 @@ from tokencalc.clock import instant_from_micros
 from tokencalc.errors import BudgetUnknown, CallInvalid
 from tokencalc.ledger.records import Dimension, EntryDraft
 from tokencalc.ledger.store import BudgetRow
-from tokencalc.money import EXACT, pico_from_usd, round_half_even, usd_from_pico
+from tokencalc.money import EXACT, MAX_PICO, pico_from_usd, round_half_even, usd_from_pico
 from tokencalc.periods import Period
 
 if TYPE_CHECKING:
     from tokencalc.budgets.budget import Budget, Rules
     from tokencalc.ledger.records import Crossing, ExcessItem
     from tokencalc.ledger.store import PeriodRow, Transaction
+
+WARNED_SHARE = Decimal("0.8")
+"""Share of the most that a counter holds from which a status warns: there is time left to act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,22 @@ class BudgetStatus:
     def name(self) -> str:
         """The budget's name."""
         return self.budget.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before it hurts: counters that come near the most that a ledger file can count."""
+        most_usd = usd_from_pico(MAX_PICO)
+        if self.overflowed:
+            state = "past: hard reserves are refused until the next period"
+        elif max(self.spent_usd, self.held_usd) >= most_usd * WARNED_SHARE:
+            state = "near: beyond it hard reserves are refused"
+        else:
+            return ()
+        text = (
+            f"{most_usd:.0f} dollars, the most that a ledger file can count in one period, are {state}. Use shorter "
+            "periods or narrower scopes; a ledger on PostgreSQL, whose NUMERIC has no such end, is for a later version"
+        )
+        return (text,)
 
     @property
     def available_usd(self) -> Decimal:

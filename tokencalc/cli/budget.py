@@ -206,3 +206,5 @@ def show_status(status: BudgetStatus) -> None:
     for item in status.excess:
         entry = f" ({item.entry_id})" if item.entry_id else ""
         put(f"  above the limit       {dollars(item.amount_usd)} by {item.reason.replace('_', ' ')}{entry}")
+    for text in status.warnings:
+        say_wrapped(f"warning: {text}")

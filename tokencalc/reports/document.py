@@ -102,6 +102,7 @@ def budget_document(status: BudgetStatus) -> dict[str, Any]:
         "utilisation": status.utilisation,
         "alerts_passed": list(alerts_passed(status)),
         "unpriced_calls": status.unpriced_calls,
+        "warnings": list(status.warnings),
         "excess": [
             {"reason": item.reason, "amount_usd": item.amount_usd, "entry_id": item.entry_id} for item in status.excess
         ],
