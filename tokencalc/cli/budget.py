@@ -18,7 +18,7 @@ from tokencalc.cli.options import (
     pairs_as_dict,
     without_nones,
 )
-from tokencalc.cli.output import dollars, number, put, put_bar, put_json, table
+from tokencalc.cli.output import dollars, number, put, put_bar, put_json, say_wrapped, table
 from tokencalc.clock import instant_text
 from tokencalc.errors import BudgetInvalid
 from tokencalc.money import amount_from
