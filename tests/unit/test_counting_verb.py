@@ -134,7 +134,7 @@ def test_a_model_that_no_table_knows_is_counted_by_what_its_name_says() -> None:
         (CallInvalid, "expected one of text, messages, found none", {}),
         (CallInvalid, "expected one of text, messages, found both", {"text": "a", "messages": [USER]}),
         (CallInvalid, "count: unknown argument 'tool'; allowed: images, interface, ", {"text": "a", "tool": []}),
-        (TextInvalid, "text: expected some text to count, found ''", {"text": ""}),
+        (TextInvalid, "text: expected some text to count, found str ''", {"text": ""}),
         (TextInvalid, "messages: expected a list of 1 to", {"messages": []}),
         (TextInvalid, "tools: expected a list of up to", {"messages": [USER], "tools": 3}),
         (TextInvalid, "interface: expected one of chat, responses, vertex or None", {"text": "a", "interface": "x"}),

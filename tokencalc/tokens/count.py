@@ -17,6 +17,7 @@ from tokencalc.tokens.image_costs import ImageCost, image_cost
 from tokencalc.tokens.images import read_images
 from tokencalc.tokens.layout import UNITS, Layout
 from tokencalc.tokens.messages import read_messages
+from tokencalc.tokens.names import server_side
 from tokencalc.tokens.openai import form_name, lay_out_openai
 from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certain
 from tokencalc.tokens.surroundings import lay_out, profile_of, tools_under_none
@@ -100,6 +101,9 @@ def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
     if interface is None and described_as_responses(request, tools):
         interface = "responses"
 
+    for what in server_side(model):
+        request.omit("model", what)
+
     def counted(shown: Definitions) -> Counted:
         layout = _lay_out(request, shown, tokenizer, model, interface)
         return _sum(layout, tokenizer=tokenizer, encoding=encoding, verified=verified)
@@ -111,7 +115,7 @@ def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
         found = counted(definitions)
     return TokenCount(
         tokens=max(found.tokens + pictures.tokens, 1),
-        method=least_certain(found.method, "modelled") if pictures.high else found.method,
+        method=least_certain(found.method, "modelled") if pictures.high or request.unaccounted else found.method,
         low=max(found.low, 1) + pictures.low,
         high=max(found.high + pictures.high, 1),
         unaccounted=request.unaccounted,
@@ -216,7 +220,8 @@ def _checked(text: object, *, path: str) -> str:
         raise TextInvalid(f"{path}: expected text, found {type(text).__name__} {shown:.60}", path=path, found=text)
     if len(text) > TEXT_CHARS_MAX:
         raise _too_long(path, len(text))
-    return text
+    # A subclass may count and encode itself as it likes.
+    return text if type(text) is str else str.__str__(text)
 
 
 def _too_long(path: str, size: int) -> TextInvalid:
