@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
-from tokencalc.errors import CallInvalid, PriceUnknown, TextInvalid
+from tokencalc.errors import CallInvalid, PriceUnknown, TokencalcError
 from tokencalc.pricing.catalog import Catalog
+from tokencalc.tokens.reading import refused, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,8 @@ def count(
 
     Give ``text`` or ``messages``: a list in the provider's own shape or in OpenAI's, or a request's whole body; what
     is no text in the place of ``text`` is read as messages. See `DescribedArguments` for the rest. A text alone is
-    counted by itself; with tools, a schema or images it is one user's message.
+    counted by itself, without what surrounds a message; with tools, a schema or images it is one user's message, as
+    ``estimate`` and ``reserve`` count it always.
 
     The answer's ``high`` is what to reserve for; ``unaccounted`` names what nobody can count before the call. Raises
     TextInvalid and CallInvalid for what cannot be counted at all.
@@ -113,19 +115,45 @@ def count_as(
     *,
     text: object = None,
     messages: object = None,
+    as_message: bool = False,
     **described: Unpack[DescribedArguments],
 ) -> TokenCount:
-    """Count a request for a model whose counter is known; see `count`."""
-    if text is not None and not (isinstance(text, str) and text):
-        # No text at all is nearly always a read that failed somewhere.
-        raise TextInvalid(f"text: expected some text to count, found {text!r:.60}", path="text", found=text)
+    """Count a request for a model whose counter is known; see `count`.
+
+    ``as_message`` counts a text as one user's message, as it will be sent.
+    """
     from tokencalc.tokens.count import count_messages, count_text  # noqa: PLC0415  # loads tiktoken, 100 ms
 
-    given: dict[str, Any] = {name: value for name, value in described.items() if value is not None}
-    if text is not None and not given:
-        return count_text(text, **counter._asdict())
-    said: Any = [{"role": "user", "content": text}] if text is not None else messages
-    return count_messages(said, model=model, **counter._asdict(), **given)
+    # No text at all is nearly always a read that failed somewhere.
+    if text is not None and not (isinstance(text, str) and str.__len__(text)):
+        raise refused("text", "some text to count", text)
+    try:
+        given: dict[str, Any] = {name: value for name, value in described.items() if not _is_nothing(value)}
+        if text is not None and not given and not as_message:
+            return count_text(text, **counter._asdict())
+        said: Any = [{"role": "user", "content": text}] if text is not None else messages
+        return count_messages(said, model=model, **counter._asdict(), **given)
+    except (TokencalcError, MemoryError):
+        raise
+    except Exception as error:  # bulk: objects of the caller's own are read here, and their methods raise anything
+        raise unreadable("messages" if text is None else "text", error) from error
+
+
+def takes_messages(facts: ModelFacts) -> bool:
+    """Say whether a text goes to a model as a message: not to embeddings, completions, speech and the like."""
+    name = re.sub(r"^.*/", "", facts.model)
+    return re.search(_CHATS_OF_SOUND, name) is not None or (
+        facts.mode == "text" and re.search(_COMPLETIONS, name) is None
+    )
+
+
+_COMPLETIONS = r"^gpt-3\.?5-turbo-instruct|^(?:text-)?(?:davinci|curie|babbage|ada)\b"
+_CHATS_OF_SOUND = r"^gpt-(?:4o-(?:mini-)?)?audio(?!.*(?:tts|transcribe))"
+"""Models that are priced as other than text and are talked to in messages."""
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value is False or (isinstance(value, (list, tuple, dict)) and not value)
 
 
 def _by_name(model: str) -> Counter:

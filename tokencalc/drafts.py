@@ -332,12 +332,12 @@ def request_from(arguments: Mapping[str, Any]) -> Request:
         "operation_type",
         "operation",
         "max_output_tokens",
+        "choices",
         "context",
     )
     given = {name: arguments.get(name) for name in names}
     described: Any = {name: arguments[name] for name in DESCRIBED_NAMES if arguments.get(name) is not None}
-    choices = 1 if arguments.get("choices") is None else arguments["choices"]
-    return Request(**given, described=described, choices=choices)  # type: ignore[arg-type]  # checked by estimate
+    return Request(**given, described=described)  # type: ignore[arg-type]  # checked by estimate
 
 
 def _budget_names(budget: object) -> tuple[str, ...]:

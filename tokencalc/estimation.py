@@ -8,13 +8,15 @@ named in ``unaccounted``, never a silent 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from tokencalc.context import label_from
-from tokencalc.counting import DescribedArguments, count_as, counter_of
-from tokencalc.errors import CallInvalid, LedgerError, MetersUnpriced
+from tokencalc.counting import DescribedArguments, count_as, counter_of, takes_messages
+from tokencalc.errors import CallInvalid, LedgerError, MetersUnpriced, TokencalcError
 from tokencalc.pricing.evaluate import evaluate, worst_case
+from tokencalc.tokens.bodies import asked
+from tokencalc.tokens.reading import unreadable
 from tokencalc.usage import Meter, Usage, whole_count
 
 if TYPE_CHECKING:
@@ -76,7 +78,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is known about a call before it is made, as the caller gave it."""
+    """What is known about a call before it is made, as the caller gave it.
+
+    A text is priced as one user's message where the model takes messages. ``choices`` and ``max_output_tokens``
+    that are None are what the body says, where ``messages`` is a whole body.
+    """
 
     model: str
     provider: str | None = None
@@ -87,7 +93,7 @@ class Request:
     operation_type: str | None = None
     operation: str | None = None
     max_output_tokens: int | None = None
-    choices: int = 1
+    choices: int | None = None
     context: Mapping[str, str] | None = None
 
 
@@ -97,12 +103,13 @@ def estimate(catalog: Catalog, request: Request, at: datetime, history: OutputHi
     ``history`` is the ledger that may know how long such answers are; the worst case does not ask it.
     """
     facts = catalog.resolve(request.model, provider=request.provider)
+    request = _with_asked(request)
     tokens, low, high, method, unaccounted = _count(facts, request)
     limit, notes = _output_limit(facts, request)
     if facts.context_window_tokens is not None and high > facts.context_window_tokens:
         window = facts.context_window_tokens
         notes = (*notes, f"the input may exceed the model's context window of {window} tokens: it may refuse the call")
-    choices = whole_count(request.choices, path="choices")
+    choices = 1 if request.choices is None else whole_count(request.choices, path="choices")
     if choices < 1:
         raise CallInvalid(f"choices: expected at least 1, found {choices}", path="choices", found=choices)
     each, output_method, learned = _expected_output(facts, request, tokens, limit, history)
@@ -166,6 +173,23 @@ def worst_case_pico(found: Estimate) -> int:
     return total
 
 
+def _with_asked(request: Request) -> Request:
+    """Return the request with the output that its body asks for, where the caller said nothing of it."""
+    if request.messages is None:
+        return request
+    try:
+        body = asked(request.messages)
+    except (TokencalcError, MemoryError):
+        raise
+    except Exception as error:  # bulk: the body is an object of the caller's own, and its methods raise anything
+        raise unreadable("messages", error) from error
+    return replace(
+        request,
+        choices=body.choices if request.choices is None else request.choices,  # type: ignore[arg-type]  # checked below
+        max_output_tokens=body.max_output_tokens if request.max_output_tokens is None else request.max_output_tokens,  # type: ignore[arg-type]  # the same
+    )
+
+
 def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tuple[str, ...]]:
     given = [name for name in ("input_tokens", "text", "messages") if getattr(request, name) is not None]
     if len(given) != 1:
@@ -178,7 +202,14 @@ def _count(facts: ModelFacts, request: Request) -> tuple[int, int, int, str, tup
         tokens = whole_count(request.input_tokens, path="input_tokens")
         return tokens, tokens, tokens, "given", ()
     counter = counter_of(facts)
-    found = count_as(counter, facts.model, text=request.text, messages=request.messages, **request.described)
+    found = count_as(
+        counter,
+        facts.model,
+        text=request.text,
+        messages=request.messages,
+        as_message=takes_messages(facts),
+        **request.described,
+    )
     return found.tokens, found.low, found.high, found.method, found.unaccounted
 
 

@@ -70,6 +70,27 @@ def test_openai_is_counted_to_the_token(expected: int, model: str, arguments: di
     assert expected == count(model, **arguments).tokens
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5", "claude-opus-4-8"])
+def test_claude_is_billed_for_tools_that_it_must_not_call(model: str) -> None:
+    # One tool forbidden was billed 567 tokens, and 566 where it was free.
+    free = count(model, messages=[USER], tools=TOOLS)
+    assert free == count(model, messages=[USER], tools=TOOLS, tool_choice="none")
+    assert free == count(model, messages=[USER], tools=TOOLS, tool_choice={"type": "none"})
+
+
+def test_llama_4_is_not_billed_for_tools_that_it_must_not_call() -> None:
+    model = "meta-llama/llama-4-scout-17b-16e-instruct"
+    assert count(model, messages=[USER]) == count(model, messages=[USER], tools=TOOLS, tool_choice="none")
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5", "gemini-2.5-flash", "mistral-large-latest", "a-model-of-nobody"])
+def test_forbidden_tools_are_in_the_range_where_no_bill_tells(model: str) -> None:
+    plain, free = count(model, messages=[USER]), count(model, messages=[USER], tools=TOOLS)
+    found = count(model, messages=[USER], tools=TOOLS, tool_choice="none")
+    assert (plain.low, plain.tokens, free.high) == (found.low, found.tokens, found.high)
+    assert found.method != "exact"
+
+
 def test_what_is_no_text_in_its_place_is_read_as_messages() -> None:
     assert count("gpt-4o", [USER]) == count("gpt-4o", messages=[USER])
     assert count("gpt-4o", {"messages": [USER]}) == count("gpt-4o", messages=[USER])
@@ -113,7 +134,7 @@ def test_a_model_that_no_table_knows_is_counted_by_what_its_name_says() -> None:
         (CallInvalid, "expected one of text, messages, found none", {}),
         (CallInvalid, "expected one of text, messages, found both", {"text": "a", "messages": [USER]}),
         (CallInvalid, "count: unknown argument 'tool'; allowed: images, interface, ", {"text": "a", "tool": []}),
-        (TextInvalid, "text: expected some text to count, found ''", {"text": ""}),
+        (TextInvalid, "text: expected some text to count, found str ''", {"text": ""}),
         (TextInvalid, "messages: expected a list of 1 to", {"messages": []}),
         (TextInvalid, "tools: expected a list of up to", {"messages": [USER], "tools": 3}),
         (TextInvalid, "interface: expected one of chat, responses, vertex or None", {"text": "a", "interface": "x"}),

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+from statistics import median
+
 import pytest
 
 from tokencalc.tokens.approximate import count_approximate
+from tokencalc.tokens.backends import bundled
+from tokencalc.tokens.backends.families import OWN
+from tokencalc.tokens.backends.installed import backends
 from tokencalc.tokens.exact import count_exact
 from tokencalc.tokens.factors import FAMILIES, KINDS, UNKNOWN
 from tokencalc.tokens.runs import runs
 
+needs_splintr = pytest.mark.skipif(
+    not any(backend.version for backend in backends() if backend.name == "splintr-rs"),
+    reason="the extra exact is not installed: splintr-rs",
+)
 CHINESE = "每个团队都想知道,他们的语言模型在一个月里到底花了多少钱。"
 CODE = "def total(lines):\n    return sum(line.amount for line in lines)\n"
 ENGLISH = "What was left of the budget at the end of the month surprised the whole team.\n"
@@ -26,7 +37,14 @@ KIND_ROWS = [
     ("ar", "التكلفة واضحة قبل الاستدعاء"),
     ("hi", "खर्च कॉल से पहले दिखता है"),
     ("th", "ค่าใช้จ่ายมองเห็นได้ก่อน"),
-    ("other", "בסוף כל חודש"),
+    ("he", "בסוף כל חודש"),
+    ("vi", "Hóa đơn tháng trước cao hơn mọi người dự đoán"),
+    ("el", "Κάθε μήνα βλέπουμε τον λογαριασμό"),
+    ("ta", "கடந்த மாத கட்டணம் எதிர்பார்த்ததை விட"),
+    ("other", "ଗତ ମାସର ବିଲ୍"),
+    ("emoji", "😀😂🤣 🎉"),
+    ("joined", "👩‍🔬👨‍🍳"),
+    ("latin", "Vat het volgende verslag samen in vijf zinnen."),
 ]
 
 
@@ -45,7 +63,7 @@ def test_a_chinese_paragraph_inside_english_code_is_counted_as_what_it_is() -> N
 def test_every_family_has_a_factor_for_every_kind() -> None:
     for family in (*FAMILIES.values(), UNKNOWN):
         assert set(family.thousandths) == set(KINDS)
-        assert all(300 < factor < 3000 for factor in family.thousandths.values())
+        assert all(250 < factor < 5000 for factor in family.thousandths.values())
 
 
 @pytest.mark.parametrize(
@@ -74,6 +92,31 @@ def test_range_grows_with_the_text_and_holds_the_count(family: str) -> None:
         assert 0 < counted.low < counted.tokens < counted.high
         widths.append(counted.high - counted.low)
     assert widths == sorted(widths)
+
+
+SAMPLES = tomllib.loads((Path(__file__).parents[2] / "scripts" / "script_samples.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", sorted(SAMPLES))
+def test_a_sentence_is_of_the_kind_that_it_was_fitted_for(language: str) -> None:
+    told = SAMPLES[language]
+    kinds = [max(runs(text), key=lambda run: len(run.text)).kind for text in (*told["fit"], *told["held"])]
+    assert set(kinds) <= {told["kind"], "prose", "emoji"}
+    assert kinds.count(told["kind"]) > len(kinds) // 2
+
+
+@needs_splintr
+@pytest.mark.extras
+@pytest.mark.parametrize("family", sorted(OWN))
+def test_a_sentence_that_nothing_was_fitted_on_is_in_the_range_in_every_script(family: str) -> None:
+    assert bundled.available(OWN[family].name)
+    held = [told["held"] for told in SAMPLES.values()]
+    texts = [text for several in held for text in (*several, " ".join(several), "\n".join(several * 20))]
+    own = OWN[family].name
+    ratios = [count_approximate(text, family).high / bundled.count_bundled(text, own).tokens for text in texts]
+    assert min(ratios) > 0.95
+    assert sum(ratio < 1 for ratio in ratios) <= 0.01 * len(ratios)
+    assert median(ratios) < 1.6
 
 
 def test_newer_claude_takes_more_tokens_for_english_and_no_more_for_chinese() -> None:

@@ -311,3 +311,14 @@ def test_installed_names_each_library_with_what_it_counts() -> None:
     assert ("fastokens", "fast", plain.vocabularies) == (quick.name, quick.extra, quick.vocabularies)
     assert ("splintr-rs", "exact", tuple(bundled.VOCABULARIES)) == (other.name, other.extra, other.vocabularies)
     assert plain.version is not None
+
+
+@needs_fastokens
+@pytest.mark.extras
+@pytest.mark.parametrize("text", ["一'\u017f'LLe", "\u0301'\u017f'LLa", "it'\u017f", "x" * 70_000 + " '\u017f'LLe" * 3])
+@pytest.mark.parametrize("name", sorted(vocabularies.SPECS))
+def test_a_long_s_counts_the_same_before_and_after_fastokens_comes_in(name: str, text: str) -> None:
+    assert fast.check(name)
+    for times in (1, 100):
+        expected = len(vocabularies.encoding(name).encode_ordinary(text * times))
+        assert (expected, "exact") == (exact.count_exact(text * times, name).tokens, "exact")

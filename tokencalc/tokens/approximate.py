@@ -17,7 +17,7 @@ _SHORT_TEXT_SLACK = 1
 """Tokens each way that a short text may differ by, whatever its factor says."""
 
 
-LATIN = frozenset({"prose", "latin", "markdown", "code", "json"})
+LATIN = frozenset({"prose", "latin", "vi", "markdown", "code", "json"})
 """Kinds of run in Latin letters, whose words and signs a family may weigh apart."""
 
 _MARKS = {
@@ -41,20 +41,30 @@ def count_approximate(text: str, family_name: str) -> Counted:
     if not text:
         return Counted(0, 0, 0, "exact")
     family = FAMILIES.get(family_name, UNKNOWN)
-    units, slack = 0, 0
+    units, slack, below, above = 0, 0, 0, 0
     # Piece by piece, so that a long text is never held a second time as a list of its lines.
     for kind, part in (run for piece in pieces(text) for run in runs(piece.text)):
         counted = count_exact(part, family.encoding)
         tokens = counted.tokens
         slack += counted.high - tokens
+        found = 0
         if family.digits_alone:
-            groups = _DIGITS.findall(part)
-            digits = sum(map(len, groups))
-            tokens -= sum(-(-len(group) // _DIGITS_PER_TOKEN) for group in groups)
-            units += digits * _UNITS
-        units += tokens * family.thousandths[kind]
+            digits = sum(map(len, _DIGITS.findall(part)))
+            tokens -= digit_groups(part)
+            found += digits * _UNITS
+        found += tokens * family.thousandths[kind]
         if family.marks and kind in LATIN:
-            units += sum(family.marks[name] * count for name, count in marks(part).items())
+            found += sum(family.marks[name] * count for name, count in marks(part).items())
+        units += found
+        low, high = family.reach.get(kind, (0, 0))
+        below += found * max(low, family.scatter_thousandths)
+        above += found * max(high, family.scatter_thousandths)
     total = max((units + _UNITS // 2) // _UNITS, 1)
-    reach = total * family.scatter_thousandths // _UNITS + slack + _SHORT_TEXT_SLACK
-    return Counted(total, max(total - reach, 1), total + reach, "estimated")
+    slack += _SHORT_TEXT_SLACK
+    low, high = total - below // _UNITS**2 - slack, total + above // _UNITS**2 + slack
+    return Counted(total, max(low, 1), high, "estimated")
+
+
+def digit_groups(text: str) -> int:
+    """Return how many tokens o200k and cl100k make of a text's digits, three at a time."""
+    return sum(-(-len(group) // _DIGITS_PER_TOKEN) for group in _DIGITS.findall(text))

@@ -11,22 +11,22 @@ from tokencalc.tokens.approximate import count_approximate
 from tokencalc.tokens.backends.bundled import count_bundled
 from tokencalc.tokens.backends.families import how_sure, own_vocabulary
 from tokencalc.tokens.cache import CountCache
-from tokencalc.tokens.definitions import described_as_responses, read_definitions
+from tokencalc.tokens.definitions import Choice, described_as_responses, read_definitions
 from tokencalc.tokens.exact import count_exact
 from tokencalc.tokens.image_costs import ImageCost, image_cost
 from tokencalc.tokens.images import read_images
 from tokencalc.tokens.layout import UNITS, Layout
 from tokencalc.tokens.messages import read_messages
+from tokencalc.tokens.names import server_side
 from tokencalc.tokens.openai import form_name, lay_out_openai
 from tokencalc.tokens.result import CacheInfo, Counted, TokenCount, least_certain
-from tokencalc.tokens.surroundings import lay_out, profile_of
+from tokencalc.tokens.surroundings import lay_out, profile_of, tools_under_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tokencalc.tokens.definitions import Definitions
     from tokencalc.tokens.request import Image, Request
-    from tokencalc.tokens.result import Method
 
 __all__ = [
     "INTERFACES",
@@ -100,7 +100,30 @@ def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
     )
     if interface is None and described_as_responses(request, tools):
         interface = "responses"
-    layout = _lay_out(request, definitions, tokenizer, model, interface)
+
+    for what in server_side(model):
+        request.omit("model", what)
+
+    def counted(shown: Definitions) -> Counted:
+        layout = _lay_out(request, shown, tokenizer, model, interface)
+        return _sum(layout, tokenizer=tokenizer, encoding=encoding, verified=verified)
+
+    pictures = _images([*request.images, *read_images(images)], request, tokenizer, model)
+    if definitions.tools and definitions.choice.kind == "none":
+        found = _under_none(counted, definitions, tools_under_none(tokenizer, model))
+    else:
+        found = counted(definitions)
+    return TokenCount(
+        tokens=max(found.tokens + pictures.tokens, 1),
+        method=least_certain(found.method, "modelled") if pictures.high or request.unaccounted else found.method,
+        low=max(found.low, 1) + pictures.low,
+        high=max(found.high + pictures.high, 1),
+        unaccounted=request.unaccounted,
+    )
+
+
+def _sum(layout: Layout, *, tokenizer: str | None, encoding: str | None, verified: bool) -> Counted:
+    """Count a layout's texts, with what is around them."""
     size = sum(len(text.text) for text in layout.texts)
     if size > TEXT_CHARS_MAX:
         raise _too_long("messages", size)
@@ -108,18 +131,27 @@ def count_messages(  # noqa: PLR0913  # keyword only: what a call may hold
         (_count(_checked(text, path=path), tokenizer=tokenizer, encoding=encoding, verified=verified), thousandths)
         for text, path, thousandths in layout.texts
     ]
-    pictures = _images([*request.images, *read_images(images)], request, tokenizer, model)
     inside = sum(part.tokens * thousandths for part, thousandths in parts)
-    tokens = max((inside + layout.around + UNITS // 2) // UNITS, 0)
     low = sum(part.low * thousandths for part, thousandths in parts) + layout.around
     high = sum(part.high * thousandths for part, thousandths in parts) + layout.around
-    methods: set[Method] = {part.method for part, _ in parts} | ({"modelled"} if pictures.high else set())
-    return TokenCount(
-        tokens=max(tokens + pictures.tokens, 1),
-        method=least_certain(layout.method, *methods),
-        low=max(low // UNITS - layout.reach.low, 1) + pictures.low,
-        high=max(-(-high // UNITS) + layout.reach.high + pictures.high, 1),
-        unaccounted=request.unaccounted,
+    return Counted(
+        max((inside + layout.around + UNITS // 2) // UNITS, 0),
+        low // UNITS - layout.reach.low,
+        -(-high // UNITS) + layout.reach.high,
+        least_certain(layout.method, *(part.method for part, _ in parts)),
+    )
+
+
+def _under_none(counted: Callable[[Definitions], Counted], definitions: Definitions, billed: bool | None) -> Counted:  # noqa: FBT001
+    """Count tools that must not be called: with them, without them, or from one to the other where no bill tells."""
+    if billed:
+        return counted(definitions._replace(choice=Choice()))
+    without = counted(definitions._replace(tools=(), choice=Choice()))
+    if billed is False:
+        return without
+    most = counted(definitions._replace(choice=Choice()))
+    return Counted(
+        without.tokens, without.low, max(most.high, without.high), least_certain(without.method, most.method)
     )
 
 
@@ -188,7 +220,8 @@ def _checked(text: object, *, path: str) -> str:
         raise TextInvalid(f"{path}: expected text, found {type(text).__name__} {shown:.60}", path=path, found=text)
     if len(text) > TEXT_CHARS_MAX:
         raise _too_long(path, len(text))
-    return text
+    # A subclass may count and encode itself as it likes.
+    return text if type(text) is str else str.__str__(text)
 
 
 def _too_long(path: str, size: int) -> TextInvalid:

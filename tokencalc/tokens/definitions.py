@@ -21,7 +21,7 @@ _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _PARAMETERS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema")
 _SCHEMAS = ("schema", "responseSchema", "response_schema", "responseJsonSchema", "response_json_schema")
 _SCHEMA_HOLDERS = ("json_schema", "format")
-_NO_SCHEMA = frozenset({"text", "json_object", "json", "auto"})
+_CHOICES = ("tool_choice", "function_call", "toolConfig", "tool_config")
 
 
 class Tool(NamedTuple):
@@ -107,7 +107,7 @@ def read_choice(choice: object) -> Choice:
     calling = mapping_of(found, "functionCallingConfig", "function_calling_config")
     if calling:
         return _choice_named(text_of(calling, "mode").lower())
-    kind = kind_of(found) or ""
+    kind = kind_of(found) or str(next(iter(mapping_of(found, "toolChoice") or ()), ""))
     if text_of(found, "name") or mapping_of(found, "function", "custom"):
         return Choice("tool", named=True)
     if kind == "allowed_tools":
@@ -129,7 +129,13 @@ def read_schema(response_format: object, path: str = "response_format") -> Schem
     TextInvalid for what is no response format.
     """
     describe = getattr(response_format, "model_json_schema", None)
-    found = describe() if isinstance(response_format, type) and callable(describe) else plain(response_format)
+    if isinstance(response_format, type) and callable(describe):
+        try:
+            found = describe()
+        except Exception as error:  # bulk: the method is the caller's own
+            raise refused(path, "a class whose model_json_schema() answers", response_format) from error
+    else:
+        found = plain(response_format)
     if found is None or isinstance(found, str):
         return None
     if not isinstance(found, Mapping):
@@ -156,8 +162,10 @@ def read_definitions(
 ) -> Definitions:
     """Read what was handed in, and where it was not, what the body holds beside its messages."""
     beside = request.beside
-    listed = tools if tools is not None else beside.get("tools", beside.get("functions"))
-    choice = next((beside[key] for key in ("tool_choice", "toolConfig", "tool_config") if key in beside), None)
+    # Bedrock has the tools and their choice in one.
+    config: Mapping[object, object] = mapping_of(dict(beside.items()), "toolConfig", "tool_config") or {}
+    listed = tools if tools is not None else beside.get("tools", beside.get("functions", config.get("tools")))
+    choice = next((beside[key] for key in _CHOICES if key in beside), None)
     keys = ("response_format", "text", "output_format", "output_config", "generationConfig", "generation_config")
     schemas = (read_schema(beside[key], key) for key in keys if isinstance(plain(beside.get(key)), (Mapping, type)))
     budget = plain(beside.get("thinking"))

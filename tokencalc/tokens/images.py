@@ -70,7 +70,7 @@ def read_images(images: object) -> Iterator[Image]:
             image = Image(width, height, None, path)
         elif isinstance(item, Mapping):
             image = read_image(item, path) or read_inline(mapping_of(item, "inlineData", "inline_data") or item, path)
-        elif is_list(item) and (pair := _pair(*item[:3])):
+        elif isinstance(item, (list, tuple)) and (pair := _pair(*item[:3])):
             image = Image(*pair, None, path)
         if image is None:
             raise refused(path, "width and height in pixels, bytes, a data URL or an image part", raw)

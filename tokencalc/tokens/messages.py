@@ -9,6 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tokencalc.errors import TextInvalid
+from tokencalc.tokens.bodies import (
+    BESIDE,
+    CHOICES,
+    DEPTH_MAX,
+    FREE,
+    KEPT,
+    LISTS,
+    NESTED,
+    OUTPUT_LIMITS,
+    SCHEMA_KEYS,
+    SYSTEMS,
+    unread_reasoning,
+)
 from tokencalc.tokens.images import IMAGE_TYPES, read_image, read_inline
 from tokencalc.tokens.reading import as_json, is_list, kind_of, mapping_of, plain, refused, text_of
 from tokencalc.tokens.request import UNACCOUNTED_MAX, PartKind, Request, TextPart
@@ -19,16 +32,6 @@ MESSAGES_MAX = 1_000_000
 """Messages that one request may hold before it is refused."""
 
 _DEPTH_MAX = 16
-
-_LISTS = ("messages", "contents", "input")
-_SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction")
-_BESIDE = frozenset(
-    {"tools", "functions", "response_format", "text", "tool_choice", "toolConfig", "tool_config", "generationConfig"}
-    | {"generation_config", "output_format", "output_config", "thinking", "model"}
-)
-"""Keys of a body that describe the call; whoever asks for a count reads them."""
-_NEVER_COUNTED = frozenset({"mcp_servers", "container", "previous_response_id", "conversation", "cachedContent"})
-"""Keys of a body that put into the prompt what only the provider has."""
 
 _FREE_KEYS = frozenset(
     {"role", "type", "id", "status", "phase", "index", "object", "call_id", "callId", "tool_call_id", "tool_use_id"}
@@ -63,21 +66,43 @@ def read_messages(messages: object) -> Request:
 
 def _read_body(request: Request, body: Mapping[object, object]) -> object:
     """Read what stands beside the messages in a body, and return the messages."""
-    found: object = None
-    for key, value in body.items():
-        if key in _LISTS:
-            found = [{"role": "user", "content": value}] if isinstance(value, str) else value
-        elif key in _SYSTEMS and value:
+    listed = [key for key in LISTS if body.get(key) is not None]
+    if len(listed) != 1:
+        raise refused("messages", f"a list, or a body with one of {', '.join(LISTS)}", body)
+    request.beside["list"] = listed[0]
+    _read_beside(request, body, "", 0)
+    found = body[listed[0]]
+    if isinstance(found, str):
+        return [{"role": "user", "content": found}]
+    return [found] if isinstance(found := plain(found), Mapping) else found
+
+
+def _read_beside(request: Request, body: Mapping[object, object], where: str, depth: int) -> None:
+    """Read each key but the messages: text, a description of the call, free, or omitted by name."""
+    for key, raw in body.items():
+        path = f"{where}{key!s:.80}"
+        if key in LISTS and not where:
+            continue
+        if key in FREE or key in OUTPUT_LIMITS or key in CHOICES or _is_nothing(raw):
+            continue
+        if key in SYSTEMS:
             request.begin("system")
-            _read_content(request, plain(value), str(key), 0)
-        elif key in _BESIDE and value:
-            request.beside[str(key)] = value
-        elif key in _NEVER_COUNTED and value:
-            request.omit(str(key), "kept by the provider")
-    if found is None:
-        raise refused("messages", f"a list, or a body with one of {', '.join(_LISTS)}", body)
-    request.beside.setdefault("list", next(key for key in _LISTS if key in body))
-    return plain(found)
+            _read_content(request, plain(raw), path, 0)
+        elif key in BESIDE and not (key == "text" and isinstance(raw, str)):
+            request.beside.setdefault(str(key), raw)
+        elif key in SCHEMA_KEYS:
+            request.beside.setdefault("generationConfig", {key: raw})
+        elif key in NESTED and depth < DEPTH_MAX and isinstance(inner := plain(raw), Mapping):
+            _read_beside(request, inner, f"{path}.", depth + 1)
+        elif key == "reasoning":
+            for what in unread_reasoning(raw):
+                request.omit(path, what)
+        else:
+            request.omit(path, "kept by the provider" if key in KEPT else "may hold input")
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value is False or (isinstance(value, (str, list, tuple, Mapping)) and not value)
 
 
 def _read_message(request: Request, message: object, path: str) -> None:
@@ -124,7 +149,7 @@ def _begin_result(request: Request, result: Mapping[object, object]) -> None:
 def _read_fields(request: Request, fields: Mapping[object, object], path: str, depth: int) -> None:
     """Read every key of a message or of a part; each is text, a call, free, or omitted by name."""
     for key, raw in fields.items():
-        if key in _FREE_KEYS or raw is None or raw is False or (isinstance(raw, (str, list, dict)) and not raw):
+        if key in _FREE_KEYS or _is_nothing(raw):
             continue
         value, where = plain(raw), f"{path}.{key}"
         if key in _CONTENT_KEYS:

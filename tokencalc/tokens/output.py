@@ -80,7 +80,7 @@ def expected_output_tokens(operation_type: str | None, input_tokens: int, limit:
 
     Raises CallInvalid for an operation type that is none of `OUTPUT_RULES`.
     """
-    if operation_type is not None and operation_type not in OUTPUT_RULES:
+    if operation_type is not None and not (isinstance(operation_type, str) and operation_type in OUTPUT_RULES):
         known = ", ".join(OUTPUT_RULES)
         raise CallInvalid(
             f"operation_type: expected one of {known}, found {operation_type!r:.60}",

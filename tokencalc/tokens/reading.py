@@ -19,7 +19,7 @@ def plain(value: object) -> object:
         return value
     try:
         return cast("object", dump(exclude_none=True))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # bulk: the method is the caller's own
         raise refused("messages", "an object that can be dumped", value) from error
 
 
@@ -56,6 +56,16 @@ def as_json(value: object, path: str, *, compact: bool = False) -> str:
 def as_plain_json(value: object, path: str) -> object:
     """Return a value as JSON would bring it to the provider: text keys, lists, no objects of a program."""
     return cast("object", json.loads(as_json(value, path)))
+
+
+def unreadable(path: str, error: Exception) -> TextInvalid:
+    """Return the error for a value whose own methods raised, or that nests deeper than Python goes."""
+    return TextInvalid(
+        f"{path}: cannot be read, {type(error).__name__}: {reprlib.repr(error):.80}; give plain dictionaries, lists "
+        "and text",
+        path=path,
+        found=None,
+    )
 
 
 def refused(path: str, expected: str, found: object) -> TextInvalid:

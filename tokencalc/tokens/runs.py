@@ -24,12 +24,28 @@ _SCRIPTS = {
     "ar": r"\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufeff",
     "hi": r"\u0900-\u097f",
     "th": r"\u0e00-\u0e7f",
-    "other": r"\u0370-\u03ff\u0530-\u05ff\u0700-\u074f\u0780-\u08ff\u0980-\u0dff\u0e80-\u10ff\u1200-\u1dbf"
+    "he": r"\u0590-\u05ff\ufb1d-\ufb4f",
+    "el": r"\u0370-\u03ff\u1f00-\u1fff",
+    "bn": r"\u0980-\u09ff",
+    "pa": r"\u0a00-\u0a7f",
+    "gu": r"\u0a80-\u0aff",
+    "ta": r"\u0b80-\u0bff",
+    "te": r"\u0c00-\u0c7f",
+    "kn": r"\u0c80-\u0cff",
+    "ml": r"\u0d00-\u0d7f",
+    "lo": r"\u0e80-\u0eff",
+    "my": r"\u1000-\u109f",
+    "ka": r"\u10a0-\u10ff",
+    "hy": r"\u0530-\u058f",
+    "am": r"\u1200-\u139f",
+    "km": r"\u1780-\u17ff",
+    "emoji": r"\u2600-\u27bf\u2b00-\u2bff\u200d\u20e3\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f",
+    "other": r"\u0700-\u074f\u0780-\u089f\u0b00-\u0b7f\u0d80-\u0dff\u0f00-\u0fff\u1100-\u11ff\u13a0-\u177f\u1800-\u1dbf"
     r"\ua000-\uabff",
 }
-_SCRIPT_RUN = re.compile(
-    "|".join(f"(?P<{name}>[{chars}](?:{_INNER}[{chars}]+)*{_CLOSING})" for name, chars in _SCRIPTS.items())
-)
+_JOINED = re.compile(r"[\u200d\u20e3\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+"""What makes one picture of several characters: joiners, variants, flags, skin."""
+
 _KANA = re.compile(r"[\u3040-\u30ff\uff66-\uff9f]")
 _KANA_SHARE_OF_JAPANESE = 8
 """Japanese has one kana in two or three characters; one in eight leaves room for titles and names."""
@@ -83,6 +99,8 @@ def runs(text: str) -> Iterator[Run]:
 
 def _script(match: re.Match[str]) -> str:
     name = match.lastgroup or "other"
+    if name == "emoji" and _JOINED.search(match.group()):
+        return "joined"
     if name != "cjk":
         return name
     run = match.group()
@@ -104,6 +122,17 @@ def _latin(text: str) -> Iterator[Run]:
         yield Run(kind, "".join(gathered))
 
 
+_VIETNAMESE = re.compile(r"[\u1ea0-\u1ef9\u01a0\u01a1\u01af\u01b0]")
+_VIETNAMESE_SHARE = 16
+"""Letters that no other language has, one in so many characters; Vietnamese has one in six."""
+
+_ENGLISH = re.compile(r"\b(?:the|of|and|to|is|it|that|this|for|with|you|was|are|have|not|be|by|on|at|what|how)\b")
+_FOREIGN = re.compile(
+    r"\b(?:de|la|el|los|las|les|des|du|que|qui|und|der|die|das|den|ist|nicht|ein|eine|het|een|van|dat|kun|je|wat|voor"
+    r"|yang|dan|di|ke|ini|itu|pada|tidak|akan|adalah|untuk|dengan|dari|il|che|non|un|una|em|da|och|att|det|som|og|w|na|se|ve|bir|ja|egy|az|nu|si|le|et)\b"
+)
+"""Small words by which an English line and one in another language are told apart where neither has an accent."""
+
 _LINE_LOOKED_AT_CHARS = 400
 """A line shows what it is at its beginning; bounds the work on a line without end."""
 
@@ -121,7 +150,15 @@ def _line_kind(line: str) -> str:
     marks = len(re.findall(_CODE_MARKS, shown))
     if marks * _CODE_SHARE >= size or (marks * _CODE_START_SHARE >= size and re.match(_CODE_START, shown)):
         return "code"
-    return "prose" if shown.isascii() else "latin"
+    return _language(shown, size)
+
+
+def _language(shown: str, size: int) -> str:
+    """Return what language of prose a line is in: English (prose), Vietnamese, or any other in Latin letters."""
+    if not shown.isascii():
+        return "vi" if len(_VIETNAMESE.findall(shown)) * _VIETNAMESE_SHARE >= size else "latin"
+    words = shown.lower()
+    return "latin" if len(_FOREIGN.findall(words)) > 2 * len(_ENGLISH.findall(words)) else "prose"
 
 
 def _is_json(shown: str, size: int) -> bool:

@@ -48,6 +48,17 @@ def profile_of(tokenizer: str | None, model: str | None, interface: str | None) 
     return tokenizer if tokenizer in WEIGHTS else "unknown"
 
 
+_TOOLS_UNDER_NONE = {"claude": True, "claude_4_7": True, "llama_4": False}
+"""Whether tools are billed that a call forbids (choice "none"), by family or profile, where a recorded bill says so:
+Claude's has them whole, Llama 4's on Groq has nothing of them."""
+
+
+def tools_under_none(tokenizer: str | None, model: str | None) -> bool | None:
+    """Say whether tools that must not be called are billed all the same; None where no recorded bill tells."""
+    profile = profile_of(tokenizer, model, None)
+    return _TOOLS_UNDER_NONE.get(profile, _TOOLS_UNDER_NONE.get(tokenizer or ""))
+
+
 def features(request: Request, definitions: Definitions) -> Counter[str]:
     """Return how many of each thing a request has that costs tokens beside its texts."""
     found: Counter[str] = Counter(request=1)
