@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
 
 _DEAR_TIERS = frozenset({"priority", "flex", "fast"})
+UNNAMED = "unnamed"
+"""The model of a request that names none; the answer says which one served it."""
+
 _COMPLETION_TOKENS = 16
 """What OpenAI's text completions generate where nothing is said."""
 

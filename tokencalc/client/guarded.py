@@ -17,14 +17,16 @@ back. What the rules say:
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.client.bills import usage_of_body, usage_of_stream, usage_unread, with_note
 from tokencalc.client.capturing import CUT, Capture
 from tokencalc.client.guarding import LEDGER_FAILURES
+from tokencalc.client.late import LATE
 from tokencalc.client.outcomes import fate_of, fate_of_status
 from tokencalc.client.sizes import NOTHING_KNOWN, size_of
-from tokencalc.client.steps import Door, Step
+from tokencalc.client.steps import Door, Step, run
 from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError, UsageSpooled
 from tokencalc.providers.signals import read_signal
 
@@ -54,11 +56,12 @@ def guarded(guard: Guard, ask: Ask, send: Callable[[Capture], Any]) -> Steps[Any
     except BaseException:  # bulk: whatever kept the call from going out, its permits are not used
         call.refund()
         raise
+    caught: BaseException | None = None
     while True:
-        yield from call.lease_or_release()
+        yield from call.lease_or_release(caught)
         capture = Capture()
         result: Any = None
-        caught: BaseException | None = None
+        caught = None
         try:
             result = yield Step("attempt", (send, capture))
         except BaseException as error:  # noqa: BLE001  # bulk: every end of an attempt is booked, and raised again
@@ -74,7 +77,7 @@ def guarded(guard: Guard, ask: Ask, send: Callable[[Capture], Any]) -> Steps[Any
 class _Call:
     """The state of one call: its hold, and the permit and the lease of its current attempt."""
 
-    __slots__ = ("about", "ask", "attempt", "guard", "hold", "lease", "limiter", "permit", "size", "unseen")
+    __slots__ = ("about", "ask", "attempt", "guard", "hold", "key", "lease", "limiter", "permit", "size", "unseen")
 
     def __init__(self, guard: Guard, ask: Ask) -> None:
         """Begin; who the call is for is read now, where it is made."""
@@ -88,6 +91,7 @@ class _Call:
         self.lease: Lease | None = None
         self.attempt = 0
         self.unseen = 0
+        self.key = f"tokencalc-call-{secrets.token_hex(12)}"
 
     # before the call
 
@@ -136,16 +140,21 @@ class _Call:
             "operation_type": ask.operation_type,
         }
 
-    def lease_or_release(self) -> Steps[None]:
-        """Ask the breaker for leave to try; where it refuses, give hold and permits back."""
+    def lease_or_release(self, before: BaseException | None) -> Steps[None]:
+        """Ask the breaker for leave to try; where it refuses, give hold and permits back.
+
+        After an attempt that raised, its error is what the caller gets.
+        """
         if self.guard.breaker is None:
             return
         try:
             self.lease = self.guard.breaker.enter()
-        except BreakerOpen:
+        except BreakerOpen as refused:
             self.refund()
-            yield from self._release()
-            raise
+            yield from self._release_if_seen()
+            if before is None:
+                raise
+            raise before from refused
 
     def refund(self) -> None:
         """Give the permits back: the call did not go out."""
@@ -187,23 +196,24 @@ class _Call:
             self._give_back(is_sent=fate != "unsent")
             return wait_s
         self._give_back(is_sent=fate != "unsent")
-        if fate != "unknown" and not self.unseen:
-            yield from self._release()
+        if fate != "unknown":
+            yield from self._release_if_seen()
         return None
 
     def again(self, wait_s: float, caught: BaseException | None) -> Steps[None]:
         """Wait, and take permits for another attempt; where there are none, the provider's own error is raised."""
         if self.limiter is not None:
             self.limiter.retried(self.attempt, wait_s)
-        yield Step("wait", (wait_s,))
         try:
+            yield Step("wait", (wait_s,))
             yield from self.acquire()
-        except TokencalcError as refused:
-            if not self.unseen:
-                yield from self._release()
-            if caught is None:
+        except GeneratorExit:
+            raise
+        except BaseException as stopped:  # bulk: a cancelled wait frees the hold of attempts that cost nothing
+            yield from self._release_if_seen()
+            if caught is None or not isinstance(stopped, TokencalcError):
                 raise
-            raise caught from refused
+            raise caught from stopped
 
     def ended(self, capture: Capture, how: str) -> Steps[None]:
         """Settle a stream that has ended in some way."""
@@ -213,7 +223,7 @@ class _Call:
             usage = yield from self._try(usage_of_stream(self.ask, self.size, capture.tally, how))
             if usage is None:
                 self._give_back(is_sent=True)
-                yield from self._release()
+                yield from self._release_if_seen()
                 return
         elif capture.body is not None:
             usage = yield from self._try(usage_of_body(self.ask, self.size, capture))
@@ -228,22 +238,40 @@ class _Call:
         permit, self.permit = self.permit, None
         if usage is not None and self.unseen:
             usage = with_note(usage, f"{self.unseen} earlier attempts ended unseen and may have been billed too")
-        try:
-            if permit is not None:
+        if permit is not None:
+            try:
                 if usage is not None:
                     permit.correct(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
                 permit.release()
-            if usage is None:
-                return
+            except Exception as error:  # noqa: BLE001  # bulk: as below
+                self.guard.tell("permit", "permits could not be given back: %s", error)
+        if usage is None:
+            return
+        try:
+            yield from self._book(usage)
+        except BaseException:  # bulk: a cancelled task, an interrupted thread: the charge is booked all the same
+            LATE.start()
+            LATE.put(lambda: run(Door(self.guard.engine), self._book(usage)))
+            raise
+
+    def _book(self, usage: Usage) -> Steps[None]:
+        """Write a charge; done twice it is booked once, by its hold or by this call's own key."""
+        try:
             if self.hold is None:
                 about = {"model": self.ask.model, "provider": self.ask.provider, "usage": usage, **self.about}
-                yield Step("book", ("record", {**about, "budget": self.guard.budget or None}))
+                key = {"budget": self.guard.budget or None, "idempotency_key": self.key}
+                yield Step("book", ("record", {**about, **key}))
             else:
                 yield Step("book", ("settle", {"hold": self.hold, "usage": usage}))
         except UsageSpooled as kept:
             self.guard.tell("spool", "the ledger failed after a call; its usage waits in the spool: %s", kept)
         except Exception as error:  # noqa: BLE001  # bulk: the provider's answer is the caller's, whatever happens to us
             self.guard.tell_lost(error, None if self.hold is None else self.hold.hold_id, usage)
+
+    def _release_if_seen(self) -> Steps[None]:
+        """Release the hold, unless an earlier attempt ended unseen and may have been billed."""
+        if not self.unseen:
+            yield from self._release()
 
     def _release(self) -> Steps[None]:
         hold, self.hold = self.hold, None

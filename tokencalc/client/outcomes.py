@@ -62,5 +62,6 @@ def fate_of(error: BaseException) -> Fate:
             break
         if type(cause).__name__ in _UNSENT:
             return "unsent"
-        cause = cause.__cause__ or cause.__context__
+        # Only what it was raised from: an error that was merely being handled at the time may be of another attempt.
+        cause = cause.__cause__
     return "unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.client.asking import UNNAMED
 from tokencalc.client.steps import Step
 from tokencalc.errors import CallInvalid, InvalidInput, PriceUnknown
 
@@ -42,6 +43,15 @@ def size_of(guard: Guard, ask: Ask) -> Steps[Size]:
     is taken at the whole context window of the model: more cannot go in.
     """
     if not ask.counted:
+        return NOTHING_KNOWN
+    if ask.model == UNNAMED:
+        if guard.hold_usd is None:
+            raise CallInvalid(
+                "the request names no model (a stored prompt has its own), so what it may cost is not known; give model "
+                'in the call, or wrap the client with hold_usd="..." to set a fixed amount aside for each call',
+                path="model",
+                found=None,
+            )
         return NOTHING_KNOWN
     arguments = {"model": ask.model, **ask.estimate_arguments()}
     try:

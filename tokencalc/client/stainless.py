@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.client.asking import Ask
+from tokencalc.client.asking import UNNAMED, Ask
 from tokencalc.client.capturing import CURRENT, Capture
 from tokencalc.client.guarded import guarded
 from tokencalc.client.steps import AsyncDoor, Door, run, run_async
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tokencalc.providers.payload import Body
 
 _MARK = "_tokencalc_guard"
+_LEFT_OUT = frozenset({"Omit", "NotGiven"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,10 @@ class _Guarded:
             return None
         body = _body(options)
         model = body.get("model")
-        if not isinstance(model, str):
-            return None
         return Ask(
             provider=self.guard.provider or self.dialect.provider_of(self.client),
-            model=self.guard.models.get(model, model),
+            # A prompt that the provider keeps names its model there; the answer says which one it was.
+            model=self.guard.models.get(model, model) if isinstance(model, str) and model else UNNAMED,
             is_streamed=is_streamed,
             is_repeatable=not getattr(options, "files", None) and getattr(options, "content", None) is None,
             idempotency_key=_key(options),
@@ -77,11 +77,11 @@ class _Guarded:
         """Return the options of one attempt, and whether the usage that they ask for is to be kept from the caller."""
         changes: dict[str, Any] = {"max_retries": 0}
         hides = False
-        if is_streamed:
-            headers = options.headers if isinstance(options.headers, Mapping) else {}
+        headers = options.headers if isinstance(options.headers, Mapping) else {}
+        if is_streamed or _is_read_bit_by_bit(headers):
             if not any(name.lower() == "accept-encoding" for name in headers):
                 changes["headers"] = {**headers, "Accept-Encoding": "identity"}
-            body = self._with_usage(options)
+            body = self._with_usage(options) if is_streamed else None
             if body is not None:
                 changes["json_data"], hides = body, True
         return options.model_copy(update=changes), hides
@@ -100,6 +100,11 @@ class _Guarded:
         return {**body, "stream_options": {**wishes, "include_usage": True}}
 
 
+def _is_read_bit_by_bit(headers: Mapping[str, Any]) -> bool:
+    """Tell whether the caller reads the bytes of an answer (``with_streaming_response``), by the SDKs' own mark."""
+    return any(name.lower() == "x-stainless-raw-response" and value == "stream" for name, value in headers.items())
+
+
 def _path(url: object) -> str:
     return str(url).split("?", 1)[0].split("#", 1)[0].rstrip("/")
 
@@ -107,7 +112,9 @@ def _path(url: object) -> str:
 def _body(options: Any) -> Body:
     body = options.json_data if isinstance(options.json_data, Mapping) else {}
     extra = getattr(options, "extra_json", None)
-    return {**body, **extra} if isinstance(extra, Mapping) else body
+    merged = {**body, **extra} if isinstance(extra, Mapping) else body
+    # The SDK leaves these marks out of what it sends.
+    return {name: value for name, value in merged.items() if type(value).__name__ not in _LEFT_OUT}
 
 
 def _key(options: Any) -> str | None:
