@@ -47,7 +47,7 @@ def size_of(guard: Guard, ask: Ask) -> Steps[Size]:
     if ask.model == UNNAMED:
         if guard.hold_usd is None:
             raise CallInvalid(
-                "the request names no model (a stored prompt has its own), so what it may cost is not known; give model "
+                "the request names no model (a stored prompt has its own), so what it may cost is not known; name one "
                 'in the call, or wrap the client with hold_usd="..." to set a fixed amount aside for each call',
                 path="model",
                 found=None,
