@@ -106,13 +106,13 @@ def test_references_are_expanded_so_often_and_then_named() -> None:
     uses = {f"p{index}": {"$ref": "#/$defs/Place"} for index in range(300)}
     tool = Tool("f", "", {"type": "object", "properties": uses, "$defs": {"Place": inner}})
     text = Renderer(inline=True).tools([tool])
-    assert (200, 100) == (text.count("city?: string"), text.count(": Place,"))
+    assert (text.count("city?: string"), text.count(": Place,")) == (200, 100)
 
 
 def test_a_property_is_looked_up_among_the_required_at_once() -> None:
     names = [f"p{index}" for index in range(100_000)]
-    tool = Tool(
-        "f", "", {"type": "object", "properties": dict.fromkeys(names, {}), "required": [*names[:50_000], ["odd"]]}
-    )
+    properties: dict[str, object] = {name: {} for name in names}
+    required = [*names[:50_000], ["odd"]]
+    tool = Tool("f", "", {"type": "object", "properties": properties, "required": required})
     text = Renderer(inline=True).tools([tool])
-    assert (50_000, 50_000) == (text.count("?: any"), text.count(": any") - text.count("?: any"))
+    assert (text.count("?: any"), text.count(": any")) == (50_000, 100_000)
