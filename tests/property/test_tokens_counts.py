@@ -43,6 +43,7 @@ PARTS = [
 PARTS += ["\t", "/", "//", "'", "'s", "'LL", "!", "...", "—", "\x1c", "\u3000", "\xa0", "\u200b", "😀", "क", "ी"]
 PARTS += ["\u0301", "_", "<|endoftext|>", "(", "\u017f", "İ", "\u3007", "一", "ー", "々", "ª", "ʰ", "한", "\u1680"]
 PARTS += ["\x85", "\u2028", "\x0b", "'d", "\u2019s", "foo", " bar", "{", '"', "=", "0x1f", "\x00", "\ufeff", "\ufffd"]
+PARTS += ["don't", " I don't know", "I'm", "};", "!\n/", "!\n/usr", "a\n/", "x'll", "/\n", "1'd"]
 ENCODINGS = sorted(vocabularies.SPECS)
 
 texts = st.one_of(
@@ -55,6 +56,10 @@ def _plain(text: str, name: str) -> int:
 
 
 @given(text=texts)
+@example(text="I don't know")
+@example(text="we'll, they've, I'd")
+@example(text="!\n/usr")
+@example(text="};\n/* x */")
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_any_place_where_we_cut_leaves_the_count_as_it_was(name: str, text: str) -> None:
     whole = _plain(text, name)

@@ -60,7 +60,8 @@ def test_estimate_shows_tokens_cost_and_the_worst_case() -> None:
     text = shown("estimate", "--model", "gpt-4o", "--max-output-tokens", "10", "Explain this function")
     assert "input, exact" in text
     # $10 for a million: 10 tokens of output are $0.0001.
-    assert "At most $0.000108, with 10 tokens of output." in text
+    # The text is sent as a message: 3 tokens and 7 around it.
+    assert "At most $0.000125, with 10 tokens of output." in text
 
 
 @pytest.mark.parametrize("how", ["argument", "stdin", "dash", "file"])
@@ -68,8 +69,8 @@ def test_estimate_reads_its_text_from_anywhere(how: str, tmp_path: Path) -> None
     (tmp_path / "prompt.txt").write_text("Explain this", encoding="utf-8")
     arguments = {"argument": ["Explain this"], "stdin": [], "dash": ["-"], "file": ["--file", "prompt.txt"]}[how]
     payload = parsed("estimate", "-m", "gpt-4o", *arguments, stdin="Explain this")
-    assert payload["input_tokens"] == 2
-    assert payload["cost_usd"] == "0.001005"
+    assert payload["input_tokens"] == 2 + 7
+    assert payload["cost_usd"] == "0.0010225"
 
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}

@@ -218,3 +218,8 @@ def test_many_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert len(catalog._timelines) <= 3
     assert len(catalog._search._unknown) <= 3
+
+
+def test_a_model_is_listed_once() -> None:
+    listed = [(facts.provider, facts.model) for facts in Catalog.packaged().models()]
+    assert len(listed) == len(set(listed))

@@ -70,9 +70,9 @@ def _same_line(advice: PromptAdvice) -> list[tuple[str, str]]:
 
 def test_the_text_is_shorter_and_every_saving_is_a_difference_of_counts_at_the_cards_rate(engine: Engine) -> None:
     advice = engine.optimize_prompt(WORDY, model="gpt-4o", max_output_tokens=100)
-    before, after = (engine.estimate(model="gpt-4o", text=text) for text in (WORDY, SHORT))
+    before, after = (engine.count("gpt-4o", text) for text in (WORDY, SHORT))
     assert (advice.text, advice.method) == (SHORT, "exact")
-    assert (before.input_tokens, after.input_tokens) == (advice.input_tokens, advice.input_tokens_after)
+    assert (before.tokens, after.tokens) == (advice.input_tokens, advice.input_tokens_after)
     # gpt-4o since 2024-10-02: $2.50 for a million tokens of input.
     assert Decimal("0.0000025") * advice.tokens_saved == advice.saved_usd
     for change in advice.changes:

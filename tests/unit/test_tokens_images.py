@@ -173,3 +173,64 @@ def test_an_image_of_a_family_without_a_known_rule_is_named() -> None:
 def test_what_is_no_image_is_refused(match: str, images: object) -> None:
     with pytest.raises(TextInvalid, match=match):
         list(read_images(images))
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES)
+@pytest.mark.parametrize("size", [(640, 480), (1023, 767), (4095, 4093), (255, 62)])
+def test_base64_of_any_kind_tells_the_size(data: bytes, size: tuple[int, int]) -> None:
+    for sent, expected in ((data, (640, 480)), (png(*size), size)):
+        url_safe = base64.urlsafe_b64encode(sent).decode()
+        wrapped = base64.encodebytes(sent * 3).decode().replace("\n", "\r\n")
+        for text in (url_safe, url_safe.rstrip("="), wrapped, f"data:image/png;base64,{wrapped}"):
+            assert expected == size_of_text(text)
+
+
+def test_a_url_safe_alphabet_is_read_at_every_size() -> None:
+    for width in range(1, 4096, 7):
+        assert (width, 62) == size_of_text(base64.urlsafe_b64encode(png(width, 62)).decode())
+
+
+def test_bytes_that_an_sdk_holds_are_the_image_that_rest_sends() -> None:
+    data = png(300, 200)
+    text = base64.b64encode(data).decode()
+    parts: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (
+            {"inlineData": {"mimeType": "image/png", "data": text}},
+            {"inline_data": {"mime_type": "image/png", "data": data}},
+        ),
+        (
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": text}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+        ),
+    ]
+    for rest, sdk in parts:
+        found = [
+            count_messages([{"role": "user", "content": [part]}], tokenizer="gemini", encoding=None, model=MODEL)
+            for part in (rest, sdk)
+        ]
+        assert found[0] == found[1]
+        assert found[0].tokens < 400
+
+
+MODEL = "gemini-2.5-flash"
+PDF = base64.b64encode(b"%PDF-1.7\n1 0 obj").decode()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:application/pdf;base64,{PDF}"}},
+        {"type": "input_image", "image_url": f"data:application/pdf;base64,{PDF}"},
+        {"type": "image", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
+        {"type": "image", "source": {"type": "base64", "data": PDF}},
+        {"inline_data": {"mime_type": "application/pdf", "data": PDF}},
+    ],
+)
+def test_a_document_in_an_images_place_is_named(part: dict[str, Any]) -> None:
+    counted = count_messages([{"role": "user", "content": [part]}], tokenizer="openai", encoding="o200k_base")
+    assert len(counted.unaccounted) == 1
+
+
+def test_a_document_among_the_images_is_refused() -> None:
+    with pytest.raises(TextInvalid, match=r"images\[0\]: expected width and height in pixels"):
+        list(read_images([f"data:application/pdf;base64,{PDF}"]))

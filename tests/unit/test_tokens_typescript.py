@@ -99,3 +99,20 @@ def test_a_schema_that_nests_without_end_is_written_in_short_not_left_out() -> N
 @pytest.mark.parametrize("odd", [3, None, [], "text", {"properties": 3}, {"properties": {"a": 3}}, {"type": 3}])
 def test_odd_schemas_are_written_somehow(odd: Any) -> None:
     assert "odd" in _types(_tool({"odd": odd}))
+
+
+def test_references_are_expanded_so_often_and_then_named() -> None:
+    inner = {"type": "object", "properties": {"city": {"type": "string"}}}
+    uses = {f"p{index}": {"$ref": "#/$defs/Place"} for index in range(300)}
+    tool = Tool("f", "", {"type": "object", "properties": uses, "$defs": {"Place": inner}})
+    text = Renderer(inline=True).tools([tool])
+    assert (text.count("city?: string"), text.count(": Place,")) == (200, 100)
+
+
+def test_a_property_is_looked_up_among_the_required_at_once() -> None:
+    names = [f"p{index}" for index in range(100_000)]
+    properties: dict[str, object] = {name: {} for name in names}
+    required = [*names[:50_000], ["odd"]]
+    tool = Tool("f", "", {"type": "object", "properties": properties, "required": required})
+    text = Renderer(inline=True).tools([tool])
+    assert (text.count("?: any"), text.count(": any")) == (50_000, 100_000)

@@ -180,7 +180,8 @@ class Catalog:
                 for model in layer.table(name).models:
                     if (name, model) not in found:
                         found[name, model] = self.resolve(model, provider=name)
-        return tuple(found[key] for key in sorted(found))
+        # Two tables may name one model each in its own way.
+        return tuple({(facts.provider, facts.model): facts for _, facts in sorted(found.items(), key=_by_key)}.values())
 
     def timeline(self, model: str, provider: str | None = None) -> Timeline:
         """Return what a name costs over time; the one look-up on the path of every price."""
@@ -262,3 +263,7 @@ def _target(table: ProviderTable, name: str, at: datetime | None) -> str:
         if at is None or instant_of(target["effective_from"]) <= at:
             return str(target["model"])
     return str(targets[0]["model"])
+
+
+def _by_key(named: tuple[tuple[str, str], ModelFacts]) -> tuple[str, str]:
+    return named[0]

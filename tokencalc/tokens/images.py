@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tokencalc.tokens.reading import is_list, mapping_of, plain, refused, text_of
 from tokencalc.tokens.request import Image
@@ -22,6 +22,7 @@ SIDE_MAX = 65_535
 
 _HEAD_CHARS = 1 << 20
 """Base64 characters that are looked at; a JPEG may have a long preview before its size."""
+_WRAPPED = re.compile(r"\s+")
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 _PNG, _GIF = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a")
@@ -33,21 +34,38 @@ _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 def read_image(part: Mapping[object, object], path: str) -> Image | None:
     """Read a part that holds an image; None where there is no image in it."""
-    held = mapping_of(part, "image_url", "source")
-    url = text_of(part, "image_url", "url", "file_id") or (held and text_of(held, "url", "data", "file_id"))
-    size = _given(part) or (_given(held) if held else None)
-    if not url and size is None:
+    held = mapping_of(part, "image_url", "source") or {}
+    url = text_of(part, "image_url", "url", "file_id") or text_of(held, "url", "data", "file_id")
+    sent = held.get("data", held.get("bytes"))
+    size = _given(part) or _given(held)
+    if (not url and size is None and not _is_bytes(sent)) or _is_no_image(held, url):
         return None
-    width, height = size or size_of_text(url or "") or (None, None)
-    return Image(width, height, text_of(part, "detail") or (text_of(held, "detail") if held else "") or None, path)
+    width, height = size or (size_of_bytes(bytes(sent)) if _is_bytes(sent) else size_of_text(url)) or (None, None)
+    return Image(width, height, text_of(part, "detail") or text_of(held, "detail") or None, path)
 
 
 def read_inline(data: Mapping[object, object], path: str) -> Image | None:
     """Read Gemini's inline data; None where it is no image."""
     if not text_of(data, "mimeType", "mime_type").startswith("image/"):
         return None
-    width, height = size_of_text(text_of(data, "data")) or (None, None)
+    sent = data.get("data")
+    width, height = (size_of_bytes(bytes(sent)) if _is_bytes(sent) else size_of_text(text_of(data, "data"))) or _UNKNOWN
     return Image(width, height, None, path)
+
+
+_UNKNOWN: tuple[None, None] = (None, None)
+_PDF_BASE64 = "JVBERi"
+"""How the base64 of a PDF begins."""
+
+
+def _is_bytes(sent: object) -> TypeGuard[bytes | bytearray | memoryview]:
+    return isinstance(sent, (bytes, bytearray, memoryview))
+
+
+def _is_no_image(held: Mapping[object, object], url: str) -> bool:
+    """Say whether what stands in an image's place says of itself that it is something else, such as a PDF."""
+    kind = text_of(held, "media_type", "mimeType", "mime_type") or (url[5:] if url[:5].lower() == "data:" else "image/")
+    return not kind.lower().startswith("image/") or url.startswith(_PDF_BASE64)
 
 
 def read_images(images: object) -> Iterator[Image]:
@@ -65,7 +83,7 @@ def read_images(images: object) -> Iterator[Image]:
         if isinstance(item, (bytes, bytearray, memoryview)):
             width, height = size_of_bytes(bytes(item)) or (None, None)
             image = Image(width, height, None, path)
-        elif isinstance(item, str) and item:
+        elif isinstance(item, str) and item and not _is_no_image({}, item):
             width, height = size_of_text(item) or (None, None)
             image = Image(width, height, None, path)
         elif isinstance(item, Mapping):
@@ -83,9 +101,11 @@ def size_of_text(text: str) -> tuple[int, int] | None:
     if not match and "://" in text[:16]:
         return None
     start = match.end() if match else 0
-    head = text[start : start + _HEAD_CHARS]
+    # Some wrap lines, and some write the alphabet for URLs.
+    head = _WRAPPED.sub("", text[start : start + _HEAD_CHARS]).replace("-", "+").replace("_", "/").rstrip("=")
+    head = head[:-1] if len(head) % 4 == 1 else head
     try:
-        return size_of_bytes(base64.b64decode(head[: len(head) // 4 * 4], validate=False))
+        return size_of_bytes(base64.b64decode(head + "=" * (-len(head) % 4), validate=False))
     except (binascii.Error, ValueError):
         return None
 

@@ -58,7 +58,7 @@ class Renderer:
     def _properties(self, schema: dict[str, Json], depth: int) -> list[str]:
         lines: list[str] = []
         required = schema.get("required")
-        required = required if isinstance(required, list) else []
+        required = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
         properties = schema.get("properties")
         for name, raw in (properties if isinstance(properties, dict) else {}).items():
             inner = raw if isinstance(raw, dict) else {}
