@@ -108,7 +108,7 @@ def test_a_sentence_is_of_the_kind_that_it_was_fitted_for(language: str) -> None
 @needs_splintr
 @pytest.mark.extras
 @pytest.mark.parametrize("family", sorted(OWN))
-def test_a_sentence_that_nothing_was_fitted_on_is_in_the_range_in_every_script(family: str) -> None:
+def test_a_sentence_that_no_factor_was_fitted_on_is_below_high_in_every_script(family: str) -> None:
     assert bundled.available(OWN[family].name)
     held = [told["held"] for told in SAMPLES.values()]
     texts = [text for several in held for text in (*several, " ".join(several), "\n".join(several * 20))]

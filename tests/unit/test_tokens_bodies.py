@@ -58,6 +58,18 @@ def test_a_key_that_steers_costs_nothing(beside: dict[str, Any]) -> None:
     assert count("gpt-4o", messages=HI) == count("gpt-4o", {"messages": HI, **beside})
 
 
+class _NotGiven:
+    """What SDKs put where a caller gave nothing."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def test_what_an_sdk_was_not_given_is_nothing() -> None:
+    body = {"messages": HI, "container": _NotGiven(), "tools": _NotGiven(), "a_key_of_next_year": _NotGiven()}
+    assert count("gpt-4o", messages=HI) == count("gpt-4o", body)
+
+
 def test_the_sdks_config_is_read_as_rest() -> None:
     tools = [{"function_declarations": [FUNCTION]}]
     rest = {

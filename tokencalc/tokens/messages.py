@@ -102,7 +102,8 @@ def _read_beside(request: Request, body: Mapping[object, object], where: str, de
 
 
 def _is_nothing(value: object) -> bool:
-    return value is None or value is False or (isinstance(value, (str, list, tuple, Mapping)) and not value)
+    # SDKs have objects for "not given", which are false; a number is never nothing.
+    return value is False or (not isinstance(value, (int, float)) and not value)
 
 
 def _read_message(request: Request, message: object, path: str) -> None:
