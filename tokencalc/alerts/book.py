@@ -143,8 +143,8 @@ def queue(  # noqa: PLR0913, PLR0917  # the columns of a row
     """Put a message for each channel into the outbox, once."""
     text = message_text(message_of(alert, event))
     connection.executemany(
-        "INSERT OR IGNORE INTO outbox (alert_id, event, channel, message, queued_us, next_us, attempts) "
-        "VALUES (?, ?, ?, ?, ?, ?, 0)",
+        "INSERT OR IGNORE INTO outbox (alert_id, event, channel, message, queued_us, next_us, attempts, refused) "
+        "VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
         [(number, event, channel, text, now_us, now_us) for channel in channels],
     )
 

@@ -22,14 +22,15 @@ _MOST_DOUBLINGS = 10
 _LONGEST_PROBLEM = 300
 
 # An instant that lies further ahead than any delay can was written before the clock went back.
-_DUE = "(next_us <= :now OR next_us > :now + :latest) AND (leased_until_us IS NULL OR leased_until_us <= :now "
-_DUE += "OR leased_until_us > :now + :lease)"
-_NEXT = (
-    "SELECT outbox_id, message, attempts FROM outbox WHERE channel = :channel AND delivered_us IS NULL "  # noqa: S608  # our own text
-    f"AND {_DUE} ORDER BY outbox_id LIMIT 1"
+_DUE = (
+    "((next_us <= :now OR next_us > :now + :latest) AND "
+    "(leased_until_us IS NULL OR leased_until_us <= :now OR leased_until_us > :now + :lease))"
 )
-_LEASED = "channel = ? AND delivered_us IS NULL AND leased_until_us > ? AND leased_until_us <= ?"
-_IS_BUSY = f"SELECT 1 FROM outbox WHERE {_LEASED} LIMIT 1"  # noqa: S608  # our own text
+# What its receiver refused stands aside until it is due; what it did not answer to keeps its place before all others.
+_NEXT = (
+    f"SELECT outbox_id, message, attempts, {_DUE} FROM outbox WHERE channel = :channel AND delivered_us IS NULL "  # noqa: S608  # our own text
+    f"AND (refused = 0 OR {_DUE}) ORDER BY outbox_id LIMIT 1"
+)
 
 
 class Leased(NamedTuple):
@@ -47,9 +48,7 @@ def is_waiting(connection: sqlite3.Connection, channel: str, now_us: int) -> boo
 
 
 def take(connection: sqlite3.Connection, channel: str, now_us: int) -> Leased | None:
-    """Lease the first row of a channel that is due; None where there is none, or another process is sending."""
-    if connection.execute(_IS_BUSY, (channel, now_us, now_us + LEASE_S * _US)).fetchone():
-        return None
+    """Lease the next row of a channel; None where there is none, it waits for its time, or another process has it."""
     row = _next(connection, channel, now_us)
     if row is None:
         return None
@@ -62,8 +61,8 @@ def take(connection: sqlite3.Connection, channel: str, now_us: int) -> Leased | 
 
 def _next(connection: sqlite3.Connection, channel: str, now_us: int) -> tuple[int, str, int] | None:
     bounds = {"channel": channel, "now": now_us, "latest": LAST_RETRY_S * _US, "lease": LEASE_S * _US}
-    row: tuple[int, str, int] | None = connection.execute(_NEXT, bounds).fetchone()
-    return row
+    row = connection.execute(_NEXT, bounds).fetchone()
+    return row[:3] if row and row[3] else None
 
 
 def delivered(connection: sqlite3.Connection, row: Leased, now_us: int) -> None:
@@ -77,18 +76,11 @@ def delivered(connection: sqlite3.Connection, row: Leased, now_us: int) -> None:
 
 def put_back(connection: sqlite3.Connection, row: Leased, problem: str, now_us: int, *, only_this: bool) -> None:
     """Let a message wait for its next attempt, and with it the channel unless it is only this one that was refused."""
-    next_us = now_us + retry_s(row.attempts) * _US
     connection.execute(
-        "UPDATE outbox SET next_us = ?, attempts = attempts + 1, lease = NULL, leased_until_us = NULL, problem = ? "
-        "WHERE outbox_id = ? AND lease = ?",
-        (next_us, problem[:_LONGEST_PROBLEM], row.number, row.lease),
+        "UPDATE outbox SET next_us = ?, attempts = attempts + 1, refused = ?, lease = NULL, leased_until_us = NULL, "
+        "problem = ? WHERE outbox_id = ? AND lease = ?",
+        (now_us + retry_s(row.attempts) * _US, only_this, problem[:_LONGEST_PROBLEM], row.number, row.lease),
     )
-    if not only_this:
-        connection.execute(
-            "UPDATE outbox SET next_us = max(next_us, ?) WHERE delivered_us IS NULL AND channel = "
-            "(SELECT channel FROM outbox WHERE outbox_id = ?)",
-            (next_us, row.number),
-        )
 
 
 def retry_s(attempts: int) -> int:

@@ -116,7 +116,7 @@ CREATE INDEX alert_instance ON alert (rule, instance, fired_us);
 CREATE TABLE outbox (
     outbox_id INTEGER PRIMARY KEY, alert_id INTEGER NOT NULL, event TEXT NOT NULL, channel TEXT NOT NULL,
     message TEXT NOT NULL, queued_us INTEGER NOT NULL, next_us INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    lease TEXT, leased_until_us INTEGER, delivered_us INTEGER, problem TEXT,
+    refused INTEGER NOT NULL, lease TEXT, leased_until_us INTEGER, delivered_us INTEGER, problem TEXT,
     UNIQUE (alert_id, event, channel)
 ) STRICT;
 CREATE INDEX outbox_waiting ON outbox (channel, outbox_id) WHERE delivered_us IS NULL;
