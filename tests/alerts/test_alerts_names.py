@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def test_every_shape_is_one_bounded_printable_text(name: str) -> None:
         assert len(shape) < 6_000
     assert said.slack.replace("\u2060", "").isprintable()
     assert "<b" not in said.slack + said.markdown.partition("`: ")[2]
-    assert "](http" not in said.markdown.rpartition(": ")[2]
+    assert not re.search(r"(?<!\\)\]\(", said.markdown.partition("`: ")[2])
     told = json.loads(said.payload)["data"]
     assert told["text"].isprintable()
     assert told["rule"].isprintable()
@@ -81,8 +82,8 @@ def test_names_of_budgets_and_labels_reach_a_receiver_as_plain_text(engine: Engi
     rules = (Rule(name="[red]r", severity="HIGH", condition=Metric(name=EVIL[:50]), threshold=Decimal(1)),)
     alerts = alerts_of(engine, *rules, channels=(inbox,))
     engine.record_metric(EVIL[:50], 5, labels={EVIL: EVIL})
-    engine.set_budget(Budget(name=EVIL, limit_usd="1", period="day"))
-    engine.record(model="acme-1", cost_usd=2)
+    engine.set_budget(Budget(name="each", limit_usd="1", period="day", scope={"agent_id": "*"}))
+    engine.record(model="acme-1", cost_usd=2, agent_id=EVIL)
     shipped = Alerts(engine, channels=(Subscription(inbox),))
     assert len(alerts.check()) == 1
     assert len(shipped.check()) == 3

@@ -350,10 +350,10 @@ def test_a_mail_goes_out_under_tls_and_says_what_is_wrong(authority: trustme.CA)
         controller.stop()
     (got,) = mailbox.got
     assert mailbox.tls == [True]
-    assert mailbox.users == [b"me", b"me"]
+    assert set(mailbox.users) == {b"me"}
     assert (got["Subject"], got["To"]) == ("[HIGH] disk_high", "ops@example.com")
     assert got["Message-ID"] == "<c0ffee00-a7-firing@example.com>"
-    assert "mount: /data\n" in got.get_content()
+    assert "mount: /data" in got.get_content().splitlines()
 
 
 def test_a_server_without_tls_gets_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,7 @@ METRICS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "metric", "labels", "calm", "bad", "for_s"), METRICS, ids=lambda row: str(row))
+@pytest.mark.parametrize(("name", "metric", "labels", "calm", "bad", "for_s"), METRICS, ids=str)
 def test_a_shipped_rule_goes_from_inactive_to_resolved(
     name: str,
     metric: str,
@@ -353,4 +354,4 @@ def test_no_two_alerts_begin_within_a_cooldown_and_each_was_earned(
             assert is_breach is False
             calm_us = now_us
             standing = Standing(fired_us=standing.fired_us)
-    assert all(later - sooner >= cooldown_s * 10**6 for sooner, later in zip(begun, begun[1:], strict=False))
+    assert all(later - sooner >= cooldown_s * 10**6 for sooner, later in pairwise(begun))

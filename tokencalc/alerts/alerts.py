@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, get_args
 
 from tokencalc.alerts import book, outbox
 from tokencalc.alerts.channels import ConsoleChannel
@@ -86,17 +86,18 @@ class Alerts:
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
 
     @classmethod
-    def of(cls, engine: Engine, *, environ: Mapping[str, str] | None = None) -> Self:
-        """Take the rules and channels of the engine's settings; secrets from variables (``os.environ`` if None)."""
-        from tokencalc.alerts.settings import channels_from, rules_from  # noqa: PLC0415  # mail and TLS, for those who use them
+    def of(cls, engine: Engine, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> Self:
+        """Take the rules and channels of the engine's settings; without channels, a console's alone.
 
-        found = engine.settings
-        channels = channels_from(found, os.environ if environ is None else environ)
-        return (
-            cls(engine, rules=rules_from(found), channels=channels)
-            if channels
-            else cls(engine, rules=rules_from(found))
+        Secrets come from variables (``os.environ`` if None); consoles write to ``stream`` (stderr if None).
+        """
+        from tokencalc.alerts import settings  # noqa: PLC0415  # mail and TLS, for those who use them
+
+        found = settings.channels_from(
+            engine.settings, environ=os.environ if environ is None else environ, stream=stream
         )
+        default = (Subscription(ConsoleChannel(name="console", stream=stream)),)
+        return cls(engine, rules=settings.rules_from(engine.settings), channels=found or default)
 
     def _channels_of(self, rule: Rule) -> tuple[str, ...]:
         return tuple(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, get_args
 
 from tokencalc.alerts.alerts import Subscription
 from tokencalc.alerts.channels import ConsoleChannel, FileChannel
@@ -34,6 +34,13 @@ _SOURCES = ("metric", "ratio", "cost_by", "budget_percent")
 _OF_METRICS = ("labels", "statistic", "within_s")
 _RULE = ("severity", "operator", "threshold", "for_s", "cooldown_s", "channels")
 _KEYS = ("name", "enabled", *_RULE, *_SOURCES, *_OF_METRICS, "minimum")
+
+
+class _Outside(NamedTuple):
+    """What channels take from outside the settings."""
+
+    environ: Mapping[str, str]
+    stream: TextIO | None
 
 
 class _Table:
@@ -150,8 +157,11 @@ def _refuse_keys(table: _Table, keys: tuple[str, ...], text: str) -> None:
             raise table.refused(key, text, table.values[key])
 
 
-def channels_from(settings: Settings, environ: Mapping[str, str]) -> tuple[Subscription, ...]:
+def channels_from(
+    settings: Settings, *, environ: Mapping[str, str], stream: TextIO | None = None
+) -> tuple[Subscription, ...]:
     """Return the channels of the settings; ConfigInvalid names the place and the variable, never what it holds."""
+    outside = _Outside(environ, stream)
     found: list[Subscription] = []
     for name, raw in settings.channel.items():
         kind = raw.get("kind")
@@ -161,19 +171,19 @@ def channels_from(settings: Settings, environ: Mapping[str, str]) -> tuple[Subsc
         keys, make = _KINDS[kind]
         table = _Table(settings, f"channel.{name}", raw, ("kind", "min_severity", *keys))
         table.making(partial(label_from, name, name="channel"))
-        channel = table.making(partial(make, table, name, environ))
+        channel = table.making(partial(make, table, name, outside))
         least = table.making(partial(severity_from, table.values.get("min_severity", "INFO")))
         found.append(Subscription(channel, least))
     return tuple(found)
 
 
-def _console(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
-    del table, environ
-    return ConsoleChannel(name=name)
+def _console(table: _Table, name: str, outside: _Outside) -> Channel:
+    del table
+    return ConsoleChannel(name=name, stream=outside.stream)
 
 
-def _file(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
-    del environ
+def _file(table: _Table, name: str, outside: _Outside) -> Channel:
+    del outside
     return FileChannel(name=name, path=_path(table, "path"))
 
 
@@ -185,7 +195,7 @@ def _path(table: _Table, key: str) -> Path:
     return folder / Path(text).expanduser()
 
 
-def _webhook(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
+def _webhook(table: _Table, name: str, outside: _Outside) -> Channel:
     if ("url" in table.values) is ("url_env" in table.values):
         raise table.refused("url", "give url, or the variable that holds it as url_env", None)
     shape = table.text("format", "standard")
@@ -195,10 +205,12 @@ def _webhook(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
         )
     secret = b""
     if "secret_env" in table.values:
-        secret = secret_from(table.secret("secret_env", environ), name=f"the variable {table.text('secret_env')!r:.80}")
+        secret = secret_from(
+            table.secret("secret_env", outside.environ), name=f"the variable {table.text('secret_env')!r:.80}"
+        )
     return WebhookChannel(
         name=name,
-        url=table.text("url") if "url" in table.values else table.secret("url_env", environ),
+        url=table.text("url") if "url" in table.values else table.secret("url_env", outside.environ),
         secret=secret,
         shape=shape,  # type: ignore[arg-type]  # looked at above
         allow_private=table.flag("allow_private", default=False),
@@ -206,7 +218,7 @@ def _webhook(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
     )
 
 
-def _mail(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
+def _mail(table: _Table, name: str, outside: _Outside) -> Channel:
     return MailChannel(
         name=name,
         host=table.text("host"),
@@ -214,7 +226,7 @@ def _mail(table: _Table, name: str, environ: Mapping[str, str]) -> Channel:
         sender=table.text("from"),
         to=table.texts("to"),
         user=table.text("user") if "user" in table.values else None,
-        password=table.secret("password_env", environ) if "password_env" in table.values else None,
+        password=table.secret("password_env", outside.environ) if "password_env" in table.values else None,
         tls=_tls(table),
     )
 
@@ -228,7 +240,7 @@ def _tls(table: _Table) -> ssl.SSLContext | None:
         raise table.refused("ca_file", f"no certificates can be read there: {error.strerror or error}", None) from error
 
 
-_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[_Table, str, Mapping[str, str]], Channel]]] = {
+_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[_Table, str, _Outside], Channel]]] = {
     "console": ((), _console),
     "file": (("path",), _file),
     "webhook": (("url", "url_env", "secret_env", "format", "allow_private", "ca_file"), _webhook),

@@ -132,18 +132,6 @@ def _load_book(name: str) -> click.Command | None:
         from tokencalc.cli.backup import backup
 
         return backup
-    return _load_watching(name)
-
-
-def _load_watching(name: str) -> click.Command | None:
-    if name == "monitor":
-        from tokencalc.cli.monitor import monitor
-
-        return monitor
-    if name == "alerts":
-        from tokencalc.cli.alerts import alerts
-
-        return alerts
     return _load_rare(name)
 
 
@@ -172,6 +160,10 @@ def _load_watching(name: str) -> click.Command | None:
         from tokencalc.cli.monitor import monitor
 
         return monitor
+    if name == "alerts":
+        from tokencalc.cli.alerts import alerts
+
+        return alerts
     if name == "resources":
         from tokencalc.cli.resources import resources
 

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from contextlib import contextmanager, nullcontext
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,8 @@ def monitor(  # noqa: PLR0913  # one argument for each option
     form = "json" if as_json and form is None else form
     _refuse_two_ways(is_live=is_live, is_once=is_once, form=form, record=record, as_json=as_json)
     with open_ledger(ledger, needs_prices=False) as engine:
-        alerts = Alerts.of(engine) if with_alerts else None
+        # A line of the console channel would tear the live screen, which shows alerts by itself.
+        alerts = Alerts.of(engine, stream=StringIO() if is_live else None) if with_alerts else None
         if is_live:
             recorder = _recorder(engine, alerts, record=record)
             with _quiet(), recorder or nullcontext():
