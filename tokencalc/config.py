@@ -16,7 +16,7 @@
 
 The table is checked by hand and not by pydantic: importing pydantic and making
 one model takes 70 to 100 ms of the 150 ms in which a first price should be on
-the screen, and there are eleven keys. Nothing is ignored in silence: an unknown key,
+the screen, and there are fourteen keys. Nothing is ignored in silence: an unknown key,
 an unknown TOKENCALC_* variable and an empty one are errors that name the place.
 """
 
@@ -53,7 +53,8 @@ class Settings:
     ``ledger`` is an absolute path, ":memory:", or None for `default_ledger_path`.
     ``price_folder`` holds the tables that were accepted from `tokencalc prices update`,
     None for `default_price_folder`.
-    ``budgets`` and ``limits`` (by "provider" or "provider/model") are the raw tables; their own rooms check them.
+    ``budgets``, ``limits`` (by "provider" or "provider/model"), ``alert`` and ``channel`` (by name) are the raw
+    tables; their own rooms check them.
     """
 
     ledger: str | None = None
@@ -68,6 +69,8 @@ class Settings:
     run: str | None = None
     budgets: tuple[Mapping[str, object], ...] = ()
     limits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    alert: tuple[Mapping[str, object], ...] = ()
+    channel: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     file: Path | None = None
 
 
@@ -260,22 +263,28 @@ def _run(found: object, place: _Place) -> str:
     raise place.refused(found, _RUN)
 
 
-def _budgets(found: object, place: _Place) -> tuple[Mapping[str, object], ...]:
-    if not isinstance(found, list):
-        raise place.refused(found, f"a list of tables, {_BUDGETS}")
-    for index, item in enumerate(found):
-        if not isinstance(item, dict):
-            raise place.at(index).refused(item, "a table")
-    return tuple(found)
+def _list_of_tables(allowed: str) -> _Key:
+    def read(found: object, place: _Place) -> tuple[Mapping[str, object], ...]:
+        if not isinstance(found, list):
+            raise place.refused(found, f"a list of tables, {allowed}")
+        for index, item in enumerate(found):
+            if not isinstance(item, dict):
+                raise place.at(index).refused(item, "a table")
+        return tuple(found)
+
+    return _Key(read, allowed, from_text=None)
 
 
-def _limits(found: object, place: _Place) -> Mapping[str, Mapping[str, object]]:
-    if not isinstance(found, dict):
-        raise place.refused(found, f"tables by provider, {_LIMITS}")
-    for name, table in found.items():
-        if not isinstance(table, dict):
-            raise place._replace(path=f"{place.path}.{name}").refused(table, f"a table, {_LIMITS}")
-    return found
+def _named_tables(by: str, allowed: str) -> _Key:
+    def read(found: object, place: _Place) -> Mapping[str, Mapping[str, object]]:
+        if not isinstance(found, dict):
+            raise place.refused(found, f"tables by {by}, {allowed}")
+        for name, table in found.items():
+            if not isinstance(table, dict):
+                raise place._replace(path=f"{place.path}.{name}").refused(table, f"a table, {allowed}")
+        return found
+
+    return _Key(read, allowed, from_text=None)
 
 
 def _whole(minimum: int, maximum: int) -> _Key:
@@ -312,7 +321,6 @@ _FOLDER = "the path of a folder for accepted price tables; it need not exist"
 _PRICES = "a list of paths of price tables"
 _DURABILITY = '"full" (every answer is on disk) or "normal" (the last moments may be lost with the power)'
 _TIMEZONE = "an IANA time zone such as UTC or Europe/Berlin"
-_BUDGETS = "[[budgets]]"
 _LIMITS = '[limits.openai] or [limits."openai/gpt-4o"]'
 _RUN = f"a printable name of 1 to {_LONGEST_RUN_NAME} characters"
 
@@ -327,6 +335,8 @@ _KEYS: dict[str, _Key] = {
     "suspect_close_after_s": _whole(_SHORTEST_SUSPECT_S, _YEAR_S),
     "sample_retention_days": _whole(1, _LONGEST_RETENTION_DAYS),
     "run": _Key(_run, _RUN),
-    "budgets": _Key(_budgets, _BUDGETS, from_text=None),
-    "limits": _Key(_limits, _LIMITS, from_text=None),
+    "budgets": _list_of_tables("[[budgets]]"),
+    "limits": _named_tables("provider", _LIMITS),
+    "alert": _list_of_tables("[[alert]]"),
+    "channel": _named_tables("name", "[channel.ops]"),
 }

@@ -11,6 +11,7 @@
     |   |-- TextInvalid                     text or messages to count
     |   |-- BudgetInvalid                   a budget's definition
     |   |-- CallInvalid                     arguments of a verb or an action
+    |   |-- AlertInvalid                    a rule's or a channel's definition
     |   |-- ConfigInvalid                   a settings file or variable
     |   `-- PriceTableInvalid               a price table file
     |-- PriceUnknown                        no rate card for (provider, model, instant)
@@ -31,8 +32,11 @@
     |   |-- BudgetUnknown                   no budget of that name
     |   |-- HoldUnknown                     no hold of that id
     |   |-- EntryUnknown                    no entry of that id
+    |   |-- AlertUnknown                    no alert of that id
+    |   |-- AlertNotOpen                    the alert was resolved before, or has not fired
     |   |-- HoldNotOpen                     the hold was settled, released or closed before
     |   `-- IdempotencyConflict             same key, other arguments
+    |-- DeliveryFailed                      a channel did not take a message
     |-- FeatureUnavailable                  known to us, not in this version
     `-- ExtraMissing                        needs an optional dependency
 
@@ -118,6 +122,12 @@ class CallInvalid(InvalidInput):
     """Arguments of a verb or an action that are missing, unknown or of the wrong kind."""
 
     code = "call_invalid"
+
+
+class AlertInvalid(InvalidInput):
+    """An alert's rule or channel that cannot be: an unknown operator, severity or kind, a bad address."""
+
+    code = "alert_invalid"
 
 
 class ConfigInvalid(InvalidInput):
@@ -289,6 +299,21 @@ class EntryUnknown(LedgerError):
     entry_id: str
 
 
+class AlertUnknown(LedgerError):
+    """No alert has that id."""
+
+    code = "alert_unknown"
+    alert_id: str
+
+
+class AlertNotOpen(LedgerError):
+    """The alert is not firing; ``state`` says what it is."""
+
+    code = "alert_not_open"
+    alert_id: str
+    state: str
+
+
 class HoldNotOpen(LedgerError):
     """The hold came to its end before; ``state`` is settled, released or written_off."""
 
@@ -302,6 +327,17 @@ class IdempotencyConflict(LedgerError):
 
     code = "idempotency_conflict"
     idempotency_key: str
+
+
+class DeliveryFailed(TokencalcError):
+    """A channel did not take a message; it is tried again.
+
+    ``only_this`` says that the receiver refused this message and may take others.
+    """
+
+    code = "delivery_failed"
+    channel: str
+    only_this: bool
 
 
 class FeatureUnavailable(TokencalcError):

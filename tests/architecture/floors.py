@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "client",
         "reports",
+        "alerts",
         "monitor",
         "importers",
         "tool_arguments",
@@ -58,7 +59,8 @@ SIDEWAYS: dict[str, frozenset[str]] = {
         {"arguments", "engine", "estimation", "explaining", "inbox", "prompts", "repricing", "spooling", "verbs"}
     ),
     "limits": frozenset({"providers"}),
-    "monitor": frozenset({"reports"}),
+    "alerts": frozenset({"reports"}),
+    "monitor": frozenset({"alerts", "reports"}),
     "tool_answers": frozenset({"reports"}),
     "tool_prices": frozenset({"reports"}),
     "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics", "tool_prices"}),

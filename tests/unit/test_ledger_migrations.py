@@ -23,6 +23,7 @@ MONEY = frozenset(
     }
 )  # fmt: skip
 SAMPLES = frozenset({"sample", "sample_drop", "series"})
+ALERTS = frozenset({"alert", "outbox"})
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_ledger_of_version_1_goes_on_with_what_it_has(first: Path) -> None:
         assert engine.metric_average("latency_ms") == 1
         assert engine.verify().problems == ()
     with closing(sqlite3.connect(first)) as connection:
-        assert version(connection) == [(1, "the first tables"), (2, "samples")]
+        assert version(connection) == [(1, "the first tables"), (2, "samples"), (3, "alerts")]
         assert connection.execute("SELECT applied_us FROM migration WHERE version = 1").fetchone() == (7,)
 
 
@@ -109,7 +110,7 @@ def test_a_killed_migration_leaves_version_1_whole(first: Path, after: int, monk
         assert version(connection) == [(1, "the first tables")]
     with open_engine(first) as engine:
         assert engine.record_metric("latency_ms", 1)
-    assert tables(first) == MONEY | SAMPLES
+    assert tables(first) == MONEY | SAMPLES | ALERTS
 
 
 def test_an_older_tokencalc_leaves_this_ledger_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def test_an_older_tokencalc_leaves_this_ledger_as_it_is(tmp_path: Path, monkeypa
     before = path.read_bytes()
     monkeypatch.setattr(migrating, "SCHEMA_VERSION", 1)
     with pytest.raises(
-        LedgerVersionUnsupported, match="it has schema version 2, this tokencalc reads up to 1; upgrade"
+        LedgerVersionUnsupported, match="it has schema version 3, this tokencalc reads up to 1; upgrade"
     ):
         open_engine(path)
     assert path.read_bytes() == before
@@ -139,7 +140,7 @@ def test_a_newer_ledger_is_named_with_its_version(tmp_path: Path) -> None:
 def test_the_tables_are_these_and_migrations_are_numbered_without_a_gap(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_engine(path).close()
-    assert tables(path) == MONEY | SAMPLES
+    assert tables(path) == MONEY | SAMPLES | ALERTS
     assert [number for number, _, _ in schema.MIGRATIONS] == list(range(1, schema.SCHEMA_VERSION + 1))
 
 

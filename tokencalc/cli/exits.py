@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tokencalc.errors import (
+    AlertNotOpen,
+    AlertUnknown,
     BudgetUnknown,
     EntryUnknown,
     ExtraMissing,
@@ -31,7 +33,7 @@ _TABLE: tuple[tuple[tuple[type[TokencalcError], ...], int], ...] = (
     ((Refused,), REFUSED),
     ((MetersUnpriced,), UNPRICED),
     ((InvalidInput, PriceUnknown, BudgetUnknown, HoldUnknown, EntryUnknown), INVALID),
-    ((HoldNotOpen, IdempotencyConflict), INVALID),
+    ((HoldNotOpen, IdempotencyConflict, AlertUnknown, AlertNotOpen), INVALID),
     ((FeatureUnavailable, ExtraMissing), INVALID),
 )
 

@@ -35,6 +35,7 @@ _HELP = {
     "import": "Book the calls in your coding agents' logs.",
     "monitor": "Budgets, spending, limiters and the machine, once or live.",
     "resources": "This machine: processor, memory, disks; once, or line by line into a log.",
+    "alerts": "What is wrong, who knows of it, and telling it.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
     "demo": "The main job on sample logs, in a ledger of its own.",
@@ -159,6 +160,10 @@ def _load_watching(name: str) -> click.Command | None:
         from tokencalc.cli.monitor import monitor
 
         return monitor
+    if name == "alerts":
+        from tokencalc.cli.alerts import alerts
+
+        return alerts
     if name == "resources":
         from tokencalc.cli.resources import resources
 

@@ -6,12 +6,14 @@ import logging
 import sys
 import threading
 from contextlib import contextmanager, nullcontext
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.live import Live
 
+from tokencalc.alerts.alerts import Alerts
 from tokencalc.cli.exits import OK
 from tokencalc.cli.monitor_export import overview_document, overview_markdown
 from tokencalc.cli.monitor_screen import WIDTH, screen
@@ -48,6 +50,12 @@ _FIRST_READING_S = 0.2
     metavar="SECONDS",
     help="How often --live looks again.",
 )
+@click.option(
+    "--alerts",
+    "with_alerts",
+    is_flag=True,
+    help=f"Also check the rules and deliver alerts: once, or with --live every {EVERY_S} seconds.",
+)
 @click.option("--record", is_flag=True, help=f"With --live: also write the machine's figures, every {EVERY_S} seconds.")
 @ledger_option
 @json_option
@@ -57,6 +65,7 @@ def monitor(  # noqa: PLR0913  # one argument for each option
     is_once: bool,
     form: str | None,
     every_s: float,
+    with_alerts: bool,
     record: bool,
     ledger: str | None,
     as_json: bool,
@@ -65,13 +74,18 @@ def monitor(  # noqa: PLR0913  # one argument for each option
     form = "json" if as_json and form is None else form
     _refuse_two_ways(is_live=is_live, is_once=is_once, form=form, record=record, as_json=as_json)
     with open_ledger(ledger, needs_prices=False) as engine:
+        # A line of the console channel would tear the live screen, which shows alerts by itself.
+        alerts = Alerts.of(engine, stream=StringIO() if is_live else None) if with_alerts else None
         if is_live:
-            recorder = Monitor(engine, collectors=(ResourceCollector(clock=engine.clock),)) if record else None
+            recorder = _recorder(engine, alerts, record=record)
             with _quiet(), recorder or nullcontext():
                 live(_Watcher(engine, recorder).look, Console(), every_s=every_s, wait=threading.Event().wait)
             return OK
         seen = _Watcher(engine)
         threading.Event().wait(_FIRST_READING_S)
+        if alerts is not None:
+            alerts.check()
+            alerts.deliver()
         overview = seen.look()
     if form == "json":
         put_json(overview_document(overview))
@@ -96,6 +110,14 @@ def _refuse_two_ways(*, is_live: bool, is_once: bool, form: str | None, record: 
         raise CallInvalid(
             "live: standard output is no terminal; use --once, or --export json or markdown", path="live", found=True
         )
+
+
+def _recorder(engine: Engine, alerts: Alerts | None, *, record: bool) -> Monitor | None:
+    """Return what works beside the screen, if anything was asked for."""
+    if not record and alerts is None:
+        return None
+    collectors = (ResourceCollector(clock=engine.clock),) if record else ()
+    return Monitor(engine, collectors=collectors, pumps=() if alerts is None else (alerts.pump,))
 
 
 class _Watcher:

@@ -13,6 +13,8 @@ for a charge without a whole price and -1 for the correction that fills it, so t
 every count of unpriced calls is a sum over entries. ``basis`` stores what the cost
 lines of many entries have in common once (``codec.Basis``). ``series`` stores a
 metric's name, labels and origin once; its samples lie together, in the order of time.
+``alert`` has a row for each time that a rule's condition came and went (at most one
+of an instance is open), ``outbox`` one for each message to each channel.
 """
 
 from __future__ import annotations
@@ -102,7 +104,29 @@ CREATE TABLE sample_drop (one INTEGER PRIMARY KEY CHECK (one = 1), dropped INTEG
 INSERT INTO sample_drop VALUES (1, 0);
 """
 
-MIGRATIONS: tuple[tuple[int, str, str], ...] = ((1, "the first tables", _FIRST), (2, "samples", _SAMPLES))
+_ALERTS = """
+CREATE TABLE alert (
+    alert_id INTEGER PRIMARY KEY, rule TEXT NOT NULL, instance TEXT NOT NULL, labels TEXT NOT NULL,
+    severity TEXT NOT NULL, state TEXT NOT NULL, text TEXT NOT NULL, value TEXT NOT NULL,
+    since_us INTEGER NOT NULL, fired_us INTEGER, acknowledged_us INTEGER, acknowledged_by TEXT,
+    resolved_us INTEGER, resolved_by TEXT
+) STRICT;
+CREATE UNIQUE INDEX alert_open ON alert (rule, instance) WHERE state <> 'resolved';
+CREATE INDEX alert_instance ON alert (rule, instance, fired_us);
+CREATE TABLE outbox (
+    outbox_id INTEGER PRIMARY KEY, alert_id INTEGER NOT NULL, event TEXT NOT NULL, channel TEXT NOT NULL,
+    message TEXT NOT NULL, queued_us INTEGER NOT NULL, next_us INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    refused INTEGER NOT NULL, lease TEXT, leased_until_us INTEGER, delivered_us INTEGER, problem TEXT,
+    UNIQUE (alert_id, event, channel)
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (channel, outbox_id) WHERE delivered_us IS NULL;
+"""
+
+MIGRATIONS: tuple[tuple[int, str, str], ...] = (
+    (1, "the first tables", _FIRST),
+    (2, "samples", _SAMPLES),
+    (3, "alerts", _ALERTS),
+)
 """(version, description, statements) in order."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]

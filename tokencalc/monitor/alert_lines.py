@@ -1,19 +1,22 @@
-"""The newest alerts as lines for a screen. Until rules keep their own, they are the thresholds that budgets passed."""
+"""The newest alerts as lines for a screen, and the thresholds that budgets passed and no rule has told of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from tokencalc.alerts.alerts import SHOWN
+from tokencalc.alerts.book import newest
+from tokencalc.ledger import query
 from tokencalc.money import display_usd
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tokencalc.alerts.records import Alert
+    from tokencalc.alerts.rules import Severity
     from tokencalc.engine import Engine
     from tokencalc.ledger.records import Crossing
-
-Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"]
 
 _SEVERITIES: tuple[tuple[int, Severity], ...] = ((100, "CRITICAL"), (90, "HIGH"), (75, "MEDIUM"), (50, "LOW"))
 
@@ -30,8 +33,18 @@ class AlertLine:
 
 def recent_alerts(engine: Engine, limit: int = 5) -> tuple[AlertLine, ...]:
     """Return the alerts that began last, the newest first."""
-    found = [one for one in engine.crossings() if one.in_open_period]
-    return tuple(_line(one) for one in found[::-1][:limit])
+    with engine.store.reading() as connection:
+        alerts = newest(connection, SHOWN, limit, engine.store.chain_id)
+        told = {name for (name,) in connection.execute("SELECT instance FROM alert WHERE instance GLOB 'crossing *'")}
+        numbers = connection.execute("SELECT crossing_id FROM crossing ORDER BY crossing_id").fetchall()
+        found = list(zip(numbers, query.crossings(connection), strict=True))
+    untold = [one for (number,), one in found if one.in_open_period and f"crossing {number}" not in told]
+    lines = [*map(_alert_line, alerts), *map(_line, untold[::-1][:limit])]
+    return tuple(sorted(lines, key=lambda line: line.at, reverse=True)[:limit])
+
+
+def _alert_line(alert: Alert) -> AlertLine:
+    return AlertLine(at=alert.fired_at or alert.since, severity=alert.severity, state=alert.state, text=alert.text)
 
 
 def _line(crossing: Crossing) -> AlertLine:

@@ -1,0 +1,207 @@
+"""`Alerts`: the rules of one ledger, checked and told.
+
+::
+
+    with Engine.open("usage.db") as engine:
+        alerts = Alerts.of(engine)                       # rules and channels of tokencalc.toml
+        with Monitor(engine, pumps=(alerts.pump,)):      # checked and delivered every 30 seconds
+            ...
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, get_args
+
+from tokencalc.alerts import book, outbox
+from tokencalc.alerts.channels import ConsoleChannel
+from tokencalc.alerts.delivery import Courier, Delivered
+from tokencalc.alerts.lifecycle import State
+from tokencalc.alerts.messages import Message
+from tokencalc.alerts.profile import SHIPPED
+from tokencalc.alerts.readings import readings_of
+from tokencalc.alerts.records import number_of
+from tokencalc.alerts.rules import SEVERITIES, Severity
+from tokencalc.clock import instant_text, micros_from_instant
+from tokencalc.context import label_from
+from tokencalc.errors import AlertInvalid, CallInvalid
+from tokencalc.usage import whole_count
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from tokencalc.alerts.channels import Channel
+    from tokencalc.alerts.records import Alert
+    from tokencalc.alerts.rules import Rule
+    from tokencalc.engine import Engine
+
+STATES: tuple[State, ...] = get_args(State)
+SHOWN: tuple[State, ...] = ("firing", "acknowledged", "resolved")
+"""States of what was told; the others are on their way there."""
+
+
+class Subscription(NamedTuple):
+    """A channel and the least severity that it is told of."""
+
+    channel: Channel
+    least: Severity = "INFO"
+
+
+class Waiting(NamedTuple):
+    """Messages of one channel that no receiver has yet, and what went wrong last."""
+
+    channel: str
+    messages: int
+    problem: str | None
+
+
+class Alerts:
+    """Checks rules against one ledger, keeps their alerts in it, and delivers them; safe for any number of threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        rules: Sequence[Rule] = SHIPPED,
+        channels: Sequence[Subscription] = (Subscription(ConsoleChannel(name="console")),),
+    ) -> None:
+        """Take rules and channels; AlertInvalid where a name is there twice, or a rule tells a channel that is none."""
+        self._engine, self._store, self._clock = engine, engine.store, engine.clock
+        self.rules, self.channels = tuple(rules), tuple(channels)
+        names = [one.channel.name for one in self.channels]
+        _refuse_twice("rule", [rule.name for rule in self.rules])
+        _refuse_twice("channel", names)
+        for rule in self.rules:
+            for name in rule.channels:
+                if name not in names:
+                    raise AlertInvalid(
+                        f"rule {rule.name}: it tells channel {name!r}; there are: {', '.join(names) or 'none'}",
+                        path="channels",
+                        found=name,
+                    )
+        self._told_by = {rule.name: self._channels_of(rule) for rule in self.rules}
+        self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
+
+    @classmethod
+    def of(cls, engine: Engine, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> Self:
+        """Take the rules and channels of the engine's settings; without channels, a console's alone.
+
+        Secrets come from variables (``os.environ`` if None); consoles write to ``stream`` (stderr if None).
+        """
+        from tokencalc.alerts import settings  # noqa: PLC0415  # mail and TLS, for those who use them
+
+        found = settings.channels_from(
+            engine.settings, environ=os.environ if environ is None else environ, stream=stream
+        )
+        default = (Subscription(ConsoleChannel(name="console", stream=stream)),)
+        return cls(engine, rules=settings.rules_from(engine.settings), channels=found or default)
+
+    def _channels_of(self, rule: Rule) -> tuple[str, ...]:
+        return tuple(
+            one.channel.name
+            for one in self.channels
+            if (not rule.channels or one.channel.name in rule.channels)
+            and SEVERITIES.index(rule.severity) <= SEVERITIES.index(one.least)
+        )
+
+    # checking and telling
+
+    def check(self) -> tuple[Alert, ...]:
+        """Look at every rule once, and return the alerts that began or ended by that, in any order of rules.
+
+        Nothing is written where nothing moves. Two processes that look at once make one alert.
+        """
+        now = self._clock.now()
+        now_us = micros_from_instant(now)
+        self._store.samples.flush()
+        read = [(rule, readings_of(self._engine, rule, now)) for rule in self.rules]
+        with self._store.reading() as connection:
+            if not book.changes(connection, read, now_us):
+                return ()
+
+        def work(connection: sqlite3.Connection) -> list[Alert]:
+            found = book.changes(connection, read, now_us)
+            return book.write(connection, found, self._told_by, self._store.chain_id, now_us)
+
+        return tuple(self._store.aside(work))
+
+    def deliver(self) -> Delivered:
+        """Send what waits, and return when every channel has tried; a channel that failed before waits for its time."""
+        return self._courier.run()
+
+    def pump(self, at: datetime | None = None) -> None:
+        """Check, and begin to deliver without waiting: for ``Monitor(engine, pumps=(alerts.pump,))``."""
+        del at
+        try:
+            self.check()
+        finally:
+            # Yesterday's messages go out even where a rule cannot be looked at.
+            self._courier.start()
+
+    def test(self, name: str) -> None:
+        """Send a test message by a channel now, past the outbox; DeliveryFailed says why it did not get there."""
+        channel = next((one.channel for one in self.channels if one.channel.name == name), None)
+        if channel is None:
+            known = ", ".join(one.channel.name for one in self.channels)
+            raise CallInvalid(f"channel: expected one of {known}, found {name!r:.60}", path="channel", found=name)
+        now = self._clock.now()
+        channel.send(
+            Message(
+                message_id=f"{self._store.chain_id}-test-{secrets.token_hex(4)}",
+                event="test",
+                severity="INFO",
+                rule="test",
+                text="This is a test of a channel; nothing is wrong.",
+                at=instant_text(now),
+            ),
+            now,
+        )
+
+    # looking and answering
+
+    def alerts(self, *states: State, limit: int = 100) -> tuple[Alert, ...]:
+        """Return alerts in these states (firing, acknowledged and resolved if none is given), the newest first."""
+        for state in states:
+            if state not in STATES:
+                raise CallInvalid(
+                    f"state: expected one of {', '.join(STATES)}, found {state!r:.60}", path="state", found=state
+                )
+        most = whole_count(limit, path="limit")
+        with self._store.reading() as connection:
+            return book.newest(connection, states or SHOWN, most, self._store.chain_id)
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return the channels with messages that no receiver has yet, those of other processes included."""
+        with self._store.reading() as connection:
+            return tuple(Waiting(*row) for row in outbox.waiting(connection))
+
+    def acknowledge(self, alert_id: str, *, by: str | None = None) -> Alert:
+        """Say that somebody knows: the alert fires on until its condition ends. Raises AlertUnknown, AlertNotOpen."""
+        return self._answer(alert_id, by, book.acknowledge)
+
+    def resolve(self, alert_id: str, *, by: str | None = None) -> Alert:
+        """End an alert by hand, and tell that; where its condition still holds, one begins anew after the cooldown."""
+        return self._answer(alert_id, by, self._resolve)
+
+    def _answer(self, alert_id: str, by: str | None, work: Callable[..., Alert]) -> Alert:
+        number = number_of(alert_id, self._store.chain_id)
+        who = None if by is None else label_from(by, name="by")
+        now_us = micros_from_instant(self._clock.now())
+        return self._store.aside(lambda connection: work(connection, number, self._store.chain_id, who, now_us))
+
+    def _resolve(self, connection: sqlite3.Connection, number: int, chain: str, by: str | None, now_us: int) -> Alert:
+        alert, is_new = book.resolve(connection, number, chain, by, now_us)
+        if is_new:
+            # Who heard of its beginning hears of its end, whatever channels this process has.
+            told = connection.execute("SELECT DISTINCT channel FROM outbox WHERE alert_id = ?", (number,)).fetchall()
+            book.queue(connection, alert, "resolved", [name for (name,) in told], number, now_us)
+        return alert
+
+
+def _refuse_twice(what: str, names: Sequence[Any]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise AlertInvalid(f"{what}: the name {twice[0]!r} is there twice", path=what, found=twice[0])

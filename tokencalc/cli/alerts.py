@@ -1,0 +1,148 @@
+"""`tokencalc alerts`: what is wrong, who knows of it, and telling it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tokencalc.alerts.alerts import STATES, Alerts
+from tokencalc.cli.exits import FAILED, OK
+from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
+from tokencalc.cli.output import counted, put, put_json, say, table
+from tokencalc.clock import instant_text
+from tokencalc.errors import DeliveryFailed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tokencalc.alerts.alerts import Waiting
+    from tokencalc.alerts.records import Alert
+
+_by_option = click.option("--by", metavar="NAME", help="Who says so.")
+
+
+@click.group(epilog=examples("tokencalc alerts list", "tokencalc alerts deliver"))
+def alerts() -> None:
+    """Look at alerts, answer them, and deliver them."""
+
+
+@alerts.command("list", epilog=examples("tokencalc alerts list --state firing --json"))
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; may be repeated.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@ledger_option
+@json_option
+def list_alerts(*, states: tuple[Any, ...], limit: int, ledger: str | None, as_json: bool) -> int:
+    """List alerts, the newest first: firing, acknowledged and resolved ones if no state is given."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        # The channels of the settings are not looked at: their secrets are not needed to read.
+        opened = Alerts(engine, channels=())
+        found, waiting = opened.alerts(*states, limit=limit), opened.waiting()
+    if as_json:
+        put_json({"alerts": found, "waiting": [one._asdict() for one in waiting]})
+        return OK
+    if not found:
+        put(f"No alerts that are {', '.join(states)}." if states else "No alerts.")
+    for alert in found:
+        put(f"{_at(alert.fired_at or alert.since)}  {alert.severity:<8}  {alert.state:<12}  {alert.alert_id}")
+        put(f"  {alert.rule}: {alert.text}{_answered(alert)}")
+    _say_waiting(waiting)
+    return OK
+
+
+def _answered(alert: Alert) -> str:
+    parts = []
+    if alert.acknowledged_at is not None:
+        parts.append(f"acknowledged {_at(alert.acknowledged_at)}{_by(alert.acknowledged_by)}")
+    if alert.resolved_at is not None:
+        parts.append(f"resolved {_at(alert.resolved_at)}{_by(alert.resolved_by)}")
+    return f" [{'; '.join(parts)}]" if parts else ""
+
+
+def _by(who: str | None) -> str:
+    return f" by {who}" if who else ""
+
+
+def _at(instant: datetime) -> str:
+    return instant_text(instant.replace(microsecond=0))
+
+
+def _say_waiting(waiting: tuple[Waiting, ...]) -> None:
+    for one in waiting:
+        problem = f": {one.problem}" if one.problem else ""
+        say(f"{counted(one.messages, 'message')} for channel {one.channel} not delivered yet{problem}")
+
+
+@alerts.command("ack", epilog=examples("tokencalc alerts ack ALERT_ID --by ada"))
+@click.argument("alert_id")
+@_by_option
+@ledger_option
+@json_option
+def acknowledge(*, alert_id: str, by: str | None, ledger: str | None, as_json: bool) -> int:
+    """Say that somebody knows of the alert ALERT_ID; it ends by itself when its condition does."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        alert = Alerts(engine, channels=()).acknowledge(alert_id, by=by)
+    return _put_one(alert, as_json=as_json)
+
+
+@alerts.command("resolve", epilog=examples("tokencalc alerts resolve ALERT_ID"))
+@click.argument("alert_id")
+@_by_option
+@ledger_option
+@json_option
+def resolve(*, alert_id: str, by: str | None, ledger: str | None, as_json: bool) -> int:
+    """End the alert ALERT_ID by hand; where its condition still holds, one begins anew after the cooldown."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        alert = Alerts(engine, channels=()).resolve(alert_id, by=by)
+    return _put_one(alert, as_json=as_json)
+
+
+def _put_one(alert: Alert, *, as_json: bool) -> int:
+    if as_json:
+        put_json(alert)
+    else:
+        put(f"{alert.alert_id} is {alert.state}: {alert.rule}: {alert.text}{_answered(alert)}")
+    return OK
+
+
+@alerts.command("deliver", epilog=examples("tokencalc alerts deliver"))
+@ledger_option
+@json_option
+def deliver(*, ledger: str | None, as_json: bool) -> int:
+    """Check the rules once and send what waits; exit 1 where a channel failed. For cron, where no monitor runs."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        opened = Alerts.of(engine)
+        moved = opened.check()
+        sent, problems = opened.deliver()
+        waiting = opened.waiting()
+    if as_json:
+        put_json({"moved": moved, "sent": sent, "problems": problems, "waiting": [one._asdict() for one in waiting]})
+    else:
+        put(f"{counted(len(moved), 'alert')} began or ended, {counted(sent, 'message')} sent.")
+        _say_waiting(waiting)
+    return FAILED if problems else OK
+
+
+@alerts.command("test", epilog=examples("tokencalc alerts test ops"))
+@click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
+@ledger_option
+@json_option
+def test(*, channels: tuple[str, ...], ledger: str | None, as_json: bool) -> int:
+    """Send a test message by each CHANNEL now, or by all; exit 1 where one did not get there."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        opened = Alerts.of(engine)
+        names = channels or tuple(one.channel.name for one in opened.channels)
+        found = {name: _tested(opened, name) for name in names}
+    if as_json:
+        put_json({"channels": {name: {"ok": problem is None, "problem": problem} for name, problem in found.items()}})
+    else:
+        table(("channel", "result"), [(name, problem or "sent") for name, problem in found.items()], texts=(0, 1))
+    return FAILED if any(found.values()) else OK
+
+
+def _tested(opened: Alerts, name: str) -> str | None:
+    try:
+        opened.test(name)
+    except DeliveryFailed as error:
+        return error.message
+    return None
