@@ -106,3 +106,17 @@ def test_an_interrupt_at_any_line_of_the_leader_leaves_nobody_waiting(behind: st
         number += 1
     # From the leader's answer to the end of its lead: too few would mean that the tracing does not work.
     assert len(lines) > 30
+
+
+def test_a_thread_that_an_interrupt_left_ends_with_the_writer() -> None:
+    """Started, and the interrupt fell before the writer knew of it: then there are two on one queue."""
+    writer, answers = GroupWriter(run_batch, lambda: None), SimpleQueue[object]()
+    left = threading.Thread(target=writer._background, args=(writer._leads,), daemon=True)
+    left.start()
+    writer.post(Step(lambda _: 1), lambda ticket: answers.put(ticket.outcome))
+    assert answers.get(timeout=WAIT_S)
+    closing = threading.Thread(target=writer.close, daemon=True)
+    closing.start()
+    closing.join(WAIT_S)
+    left.join(WAIT_S)
+    assert (closing.is_alive(), left.is_alive()) == (False, False)

@@ -142,9 +142,9 @@ class GroupWriter:
                 self.run(Step(_do_nothing))
         with self._mutex:
             self._closed = True
-            thread, self._thread = self._thread, None
+            thread, leads = self._end_background()
+        leads.put(None)
         if thread is not None:
-            self._leads.put(None)
             thread.join()
 
     def run(self, step: Step[Result]) -> Result:
@@ -213,20 +213,28 @@ class GroupWriter:
     def _lead_in_background(self, ticket: Ticket) -> None:
         with self._mutex:
             if self._thread is None:
-                thread = threading.Thread(target=self._background, name="tokencalc-writer", daemon=True)
+                thread = threading.Thread(
+                    target=self._background, args=(self._leads,), name="tokencalc-writer", daemon=True
+                )
                 thread.start()
-                # In this order an interrupt costs a thread that waits for ever, and not the ledger one that never ran.
+                # In this order an interrupt costs a thread too many, and not the ledger one that never ran.
                 self._thread = thread
             self._leads.put(ticket)
             if self._closed:  # nobody will close this thread any more
-                self._leads.put(None)
-                self._thread = None
+                _, leads = self._end_background()
+                leads.put(None)
 
-    def _background(self) -> None:
-        leads = self._leads
+    def _end_background(self) -> tuple[threading.Thread | None, SimpleQueue[Ticket | None]]:
+        """Let go of the background thread and of its queue; the next one has a queue of its own."""
+        thread, self._thread = self._thread, None
+        leads, self._leads = self._leads, SimpleQueue()
+        return thread, leads
+
+    def _background(self, leads: SimpleQueue[Ticket | None]) -> None:
         while (ticket := leads.get()) is not None:
             if self._claims(ticket):
                 self._lead(None)
+        leads.put(None)  # for another thread on this queue, which an interrupt may have left
 
     def _claims(self, ticket: Ticket) -> bool:
         """Take the lead that was given to a ticket which cannot lead itself; False where it was given on, or twice."""
