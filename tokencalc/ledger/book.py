@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.errors import LedgerCorrupt
 from tokencalc.ledger.codec import basis_from, basis_key
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
@@ -78,12 +77,14 @@ class CachedBook:
 
     def _load_counters(self) -> None:
         execute = self._connection.execute
-        (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
+        with decoding(self._ledger, "its clock"):
+            (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
         row = execute("SELECT sequence, digest FROM entry ORDER BY sequence DESC LIMIT 1").fetchone()
-        first = execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
-        if row is None and first is None:
-            raise LedgerCorrupt(f"{self._ledger}: the ledger has no first digest; it is damaged", ledger=self._ledger)
-        self._sequence, self._digest = row or (0, bytes.fromhex(first[0]))
+        if row is None:
+            with decoding(self._ledger, "its first digest"):
+                (first,) = execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
+                row = (0, bytes.fromhex(first))
+        self._sequence, self._digest = row
 
     def _next_id(self, table: str) -> int:
         if table not in self._next:
@@ -174,8 +175,11 @@ class CachedBook:
 
     def period_by_id(self, period_id: int) -> PeriodRow:
         """Return a period row that exists."""
-        with decoding(self._ledger, f"budget period {period_id}"):
-            return self._periods_by_id.get(period_id) or self._read_periods("period_id = ?", (period_id,))[0]
+        found = self._periods_by_id.get(period_id)
+        if found is None:
+            with decoding(self._ledger, f"budget period {period_id}"):
+                (found,) = self._read_periods("period_id = ?", (period_id,))
+        return found
 
     def _read_periods(self, where: str, values: tuple[object, ...]) -> list[PeriodRow]:
         rows = self._connection.execute(

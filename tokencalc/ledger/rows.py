@@ -37,6 +37,7 @@ def decoding(ledger: str, row: str) -> Iterator[None]:
             f"ledger {ledger}: {row} cannot be read ({type(error).__name__}: {error}); it was left as it is. "
             "Run `tokencalc verify`, and restore a backup",
             ledger=ledger,
+            row=row,
         ) from error
 
 
