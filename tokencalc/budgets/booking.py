@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.events import EntryBooked
-from tokencalc.ledger.records import as_requested
+from tokencalc.ledger.records import BEYOND, as_requested
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ def _within_range(draft: EntryDraft) -> EntryDraft:
     """Return the draft without an amount that no column holds; the notes keep it, and it counts as unpriced."""
     if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
         return draft
-    note = f"{usd_from_pico(draft.amount_pico)} USD is more than one entry can hold ({usd_from_pico(MAX_PICO)} USD)"
+    note = f"{usd_from_pico(draft.amount_pico)} USD {BEYOND} ({usd_from_pico(MAX_PICO)} USD)"
     return draft._replace(amount_pico=None, amount_source=None, notes=(*draft.notes, note))

@@ -6,11 +6,10 @@ then all of it is dropped and read again.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.ledger.codec import basis_from, basis_key
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values, hold_detail
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -219,6 +218,9 @@ class CachedBook:
     def _keep_hold(self, row: tuple[Any, ...]) -> HoldRow:
         number, state, amount, expected, dimension_id, at_us, expires_us, detail, sequence, periods = row
         with decoding(self._ledger, f"hold {number}"):
+            said = hold_detail(detail)
+            if not 0 <= expected <= amount:
+                raise ValueError(f"{expected} pico-dollars are expected of the {amount} that are set aside")
             self._holds[number] = HoldRow(
                 hold_id=number,
                 state=state,
@@ -227,7 +229,7 @@ class CachedBook:
                 dimension=self._dimension(dimension_id),
                 at_us=at_us,
                 expires_us=expires_us,
-                detail=dict(json.loads(detail).items()) if detail else {},
+                detail=said,
                 period_ids=tuple(int(period) for period in periods.split(",")) if periods else (),
                 entry_sequence=sequence,
             )

@@ -91,6 +91,18 @@ def entry_detail(draft: EntryDraft) -> dict[str, object]:
     return said
 
 
+def hold_detail(text: str | None) -> dict[str, object]:
+    """Read what a hold says beyond its columns; TypeError or ValueError where somebody made something else of it."""
+    if not text:
+        return {}
+    said = json.loads(text)
+    if not isinstance(said, dict) or not all(
+        isinstance(said.get(name, kind()), kind) for name, kind in (("tags", dict), ("budgets", list), ("run", str))
+    ):
+        raise TypeError(f"its detail is {text:.60}")
+    return said
+
+
 def entry_from_row(row: Sequence[Any], dimension: Dimension, chain_id: str) -> Entry:
     """Make the public record of an entry from the columns of `ENTRY_COLUMNS`."""
     sequence, _, kind, at_us, recorded_us, amount_pico, amount_source, caller_pico, unpriced_calls, *rest = row

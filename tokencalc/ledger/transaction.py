@@ -19,7 +19,7 @@ from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, usage_beside
 from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
-from tokencalc.ledger.schema import CLOCK_STEP_US, PICO_PER_MICRO, QUARTER_US
+from tokencalc.ledger.schema import BEFORE_ALL_US, CLOCK_STEP_US, PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
 from tokencalc.usage import token_totals
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
 
-_FOREVER_US = 2**62
+_FOREVER_US = -BEFORE_ALL_US
 _NO_TOKENS = (0, 0, 0, 0, 0)
 
 
