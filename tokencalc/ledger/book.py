@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.errors import LedgerVersionUnsupported
 from tokencalc.ledger.codec import basis_from, basis_key
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values, hold_detail
+from tokencalc.ledger.schema import SCHEMA_VERSION
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -53,9 +55,21 @@ class CachedBook:
         """Drop what was read if another connection has committed since."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._data_version:
+            self._refuse_newer()
             self._forget()
             self._load_counters()
             self._data_version = version
+
+    def _refuse_newer(self) -> None:
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise LedgerVersionUnsupported(
+                f"ledger {self._ledger}: a newer tokencalc has brought it to schema version {found} while it was open, "
+                f"this one writes {SCHEMA_VERSION}; upgrade tokencalc. Nothing was written",
+                ledger=self._ledger,
+                found_version=found,
+                supported_version=SCHEMA_VERSION,
+            )
 
     def abandon(self) -> None:
         """Forget everything that was read; the next batch reads it again."""
