@@ -74,7 +74,7 @@ class SqliteTransaction(CachedBook):
         self._new_events: list[tuple[object, ...]] = []
         self._new_crossings: list[tuple[object, ...]] = []
         self._new_excess: list[tuple[object, ...]] = []
-        self._new_scopes: list[tuple[object, ...]] = []
+        self._new_scopes: list[tuple[int, int]] = []
         self._rollup: dict[tuple[int, int], tuple[int, ...]] = {}
 
     # idempotency
@@ -238,8 +238,20 @@ class SqliteTransaction(CachedBook):
 
     def suspect_pico(self, period_id: int) -> int:
         """Return the sum of suspect holds that are counted in a period."""
-        expired = self.open_holds(expired_by_us=self.now_us)
-        return sum(row.amount_pico for row in expired if period_id in row.period_ids)
+        # Not by rows of holds: thousands of suspects would fill the cache at each refusal.
+        changed = {number: self._holds[number] for number, _ in self._new_scopes}
+        changed |= self._changed_holds | self._new_holds
+        rows = self._connection.execute(
+            "SELECT hold_id, amount_pico FROM hold JOIN hold_scope USING (hold_id) "
+            "WHERE state = 'open' AND expires_us <= ? AND period_id = ?",
+            (self.now_us, period_id),
+        )
+        stored: int = sum(amount for number, amount in rows if number not in changed)
+        return stored + sum(
+            row.amount_pico
+            for row in changed.values()
+            if row.state == "open" and row.expires_us <= self.now_us and period_id in row.period_ids
+        )
 
     def change_hold(self, row: HoldRow, event: str) -> None:
         """Mark a hold as changed, and note the event."""
