@@ -256,10 +256,14 @@ class UsageLost(LedgerUnavailable):
 
 
 class LedgerCorrupt(LedgerError):
-    """The file is damaged or is not a tokencalc ledger; it was left as it is."""
+    """The file is damaged or is not a tokencalc ledger; it was left as it is.
+
+    ``row`` names the row that cannot be read, None where it is more than one row.
+    """
 
     code = "ledger_corrupt"
     ledger: str
+    row: str | None = None
 
 
 class LedgerVersionUnsupported(LedgerError):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokencalc.budgets import setting
-from tokencalc.budgets.statuses import read_statuses
+from tokencalc.budgets.statuses import read_statuses, the_instance
 from tokencalc.clock import instant_from, micros_from_instant
 from tokencalc.drafts import Drafts
 from tokencalc.errors import LedgerError
@@ -71,10 +71,12 @@ class BookReader:
     ) -> BudgetStatus:
         """Return a budget's state in the period that holds ``at`` (now if None).
 
-        ``value`` names the instance of a budget whose scope has a ``*``. Raises
-        BudgetUnknown, with the names that exist.
+        ``value`` names the instance of a budget whose scope has a ``*``; each has a limit of its own, so that no sum
+        of them means anything: without it CallInvalid names those that exist. "" is that of calls which name the
+        budget and lack what stands for the star. Raises BudgetUnknown, with the names that exist.
         """
-        return self._statuses(name, value or "", at, run)[0]
+        found = self._statuses(name, value, at, run)
+        return the_instance(name, found) if value is None else found[0]
 
     def budget_statuses(
         self, name: str | None = None, *, at: datetime | str | None = None, run: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from tokencalc.arguments import SETTLE_NAMES, checked
 from tokencalc.clock import micros_from_instant
@@ -156,7 +156,9 @@ def _booked(lines: Sequence[Mapping[str, Any]], store: SqliteStore, verbs: Verbs
     ]
     verdicts = [step if isinstance(step, Verdict) else Verdict(kind="booked") for step in steps]
     for (place, _), outcome in zip(todo, _run(store, [step for _, step in todo]), strict=True):
-        verdicts[place] = _verdict(outcome)
+        line = found[place]
+        settles = isinstance(line, Spooled) and line.hold is not None
+        verdicts[place] = _verdict(outcome, settles=settles)
     return verdicts
 
 
@@ -167,12 +169,18 @@ def _run(store: SqliteStore, steps: Sequence[Step[Entry]]) -> Sequence[Outcome |
         return [None] * len(steps)
 
 
-def _verdict(outcome: Outcome | None) -> Verdict:
+def _verdict(outcome: Outcome | None, *, settles: bool) -> Verdict:
+    if settles and outcome is not None and _is_damaged_row(outcome.error):
+        return _refused(outcome.error)  # a hold does not mend by itself: a person decides what becomes of its money
     if outcome is None or isinstance(outcome.error, (*LEDGER_FAILURES, LedgerClosed)):
         return Verdict(kind="waits")
     if outcome.error is None:
         return Verdict(kind="booked")
     return _refused(outcome.error)
+
+
+def _is_damaged_row(error: BaseException | None) -> TypeGuard[LedgerCorrupt]:
+    return isinstance(error, LedgerCorrupt) and error.row is not None
 
 
 def _refused(error: BaseException) -> Verdict:
@@ -206,7 +214,9 @@ def _step(line: Spooled, store: SqliteStore, verbs: Verbs) -> Step[Entry] | Verd
         if line.draft is None:
             hold = store.writer.run(verbs.find_hold(f"{line.chain_id}-h{line.hold}"))
             return verbs.settle(hold, line.arguments).step
-    except (*LEDGER_FAILURES, LedgerClosed):
+    except (*LEDGER_FAILURES, LedgerClosed) as error:
+        if _is_damaged_row(error):
+            return _refused(error)
         raise
     except TokencalcError as error:
         return _refused(error)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.calls import figures, hold, is_admitted, spend, usd
 from tokencalc import Budget
-from tokencalc.errors import BudgetExceeded, BudgetUnknown
+from tokencalc.errors import BudgetExceeded, BudgetUnknown, CallInvalid
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -207,3 +207,17 @@ def test_a_run_of_another_name_starts_at_nothing_and_a_repeated_name_goes_on(boo
     spend(first, 4)
     assert not is_admitted(lambda: hold(book.open(run="one"), 2))
     assert is_admitted(lambda: hold(book.open(run="two"), 2))
+
+
+def test_a_template_has_no_status_of_its_own_but_names_its_instances(engine: Engine) -> None:
+    engine.set_budget(Budget(name="users", limit_usd=1, scope={"user_id": "*"}))
+    with pytest.raises(CallInvalid, match=r"value: budget 'users' .* expected one of them \(none yet\), found none"):
+        engine.budget_status("users")
+    for number in range(7):
+        spend(engine, "0.1", user_id=f"u{number}")
+    with pytest.raises(CallInvalid, match=r"\('u0', 'u1', 'u2', 'u3', 'u4' and 2 more\), found none"):
+        engine.budget_status("users")
+    assert engine.budget_status("users", "u1").spent_usd == Decimal("0.1")
+    assert len(engine.budget_statuses("users")) == 7
+    hold(engine, "0.2", budget="users")
+    assert engine.budget_status("users", "").held_usd == Decimal("0.2")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.calls import figures, hold, is_admitted, spend, usd
 from tokencalc import Budget
-from tokencalc.errors import ClockBehind, InvalidInput
+from tokencalc.errors import BudgetExceeded, ClockBehind, InvalidInput
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -110,3 +110,15 @@ def test_a_clock_that_is_behind_stops_no_soft_and_no_uncovered_call(engine: Engi
     hold(engine, "0.1", agent_id="nobody")
     with pytest.raises(ClockBehind, match="hard budget 'hard' cannot know its period"):
         hold(engine, "0.1", agent_id="h")
+
+
+def test_thousands_of_suspects_do_not_make_a_refusal_read_them_all(engine: Engine, clock: ManualClock) -> None:
+    engine.set_budget(Budget(name="b", limit_usd=100))
+    for _ in range(100):
+        engine.reserve(model="acme-1", amount_usd=1, lifetime_s=1)
+    clock.advance(2)
+    engine.store._transaction.abandon()  # the holds are to be found in the file, not in the cache
+    with pytest.raises(BudgetExceeded, match="100 USD of what is held is suspect"):
+        engine.reserve(model="acme-1", amount_usd=1)
+    assert not engine.store._transaction._holds  # none was made a row of
+    assert engine.budget_status("b").suspect_usd == 100

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tests.contract.calls import spend
 from tokencalc import AsyncEngine
 from tokencalc.config import Settings
 from tokencalc.errors import CallInvalid, LedgerClosed, UsageInvalid
-from tokencalc.ledger.samples import QUEUE_SAMPLES, Sample
+from tokencalc.ledger.samples import MOST_SERIES, QUEUE_SAMPLES, Sample
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -211,6 +211,76 @@ def test_old_samples_are_deleted_in_small_steps_and_money_never_is(book: Book) -
     assert left == [1500, 500, 378, 317]
     assert min(values(engine)) == 2500 - 317
     assert engine.report().total.calls == 5
+
+
+def test_series_have_a_bound_and_samples_beyond_it_are_dropped_and_counted(book: Book) -> None:
+    engine = book.open(settings=Settings(sample_retention_days=1))
+    engine.record_metric("queue", 1, at=book.clock.now() - timedelta(days=3))
+    engine.store.samples.flush()
+    add_empty_series(engine, MOST_SERIES - 1)
+    engine.record_metric("latency_ms", 1, labels={"request_id": "new"})
+    assert engine.samples_dropped() == 1
+    engine.record_metric("queue", 2)
+    assert values(engine, "queue") == [2.0, 1.0]
+    assert engine.samples_dropped() == 1
+    forget(engine, book)
+    assert series(engine) == 1
+    engine.record_metric("latency_ms", 1, labels={"request_id": "new"})
+    assert values(engine) == [1.0]
+    assert engine.samples_dropped() == 1
+
+
+def test_series_without_samples_are_deleted_a_few_at_a_time(book: Book) -> None:
+    engine = book.open(settings=Settings(sample_retention_days=1))
+    engine.record_metric("queue", 1)
+    engine.store.samples.flush()
+    add_empty_series(engine, 1000)
+    counts = forget(engine, book)
+    assert counts[-1] == 1
+    assert all(0 <= before - after <= 50 for before, after in pairwise(counts))
+    assert values(engine, "queue") == [1.0]
+
+
+def test_a_series_that_another_engine_deleted_is_made_again(book: Book) -> None:
+    if book.place == ":memory:":
+        pytest.skip("a ledger in memory has one engine")
+    first, other = book.open(settings=Settings(sample_retention_days=1)), book.open()
+    first.record_metric("queue", 1, at=book.clock.now() - timedelta(days=3))
+    other.record_metric("queue", 1, at=book.clock.now() - timedelta(days=3))
+    other.store.samples.flush()
+    forget(first, book)
+    assert series(first) == 0
+    other.record_metric("queue", 3)
+    assert values(other, "queue") == [3.0]
+
+
+def series(engine: Engine) -> int:
+    """Return how many series the ledger has."""
+    with engine.store.reading() as connection:
+        (found,) = connection.execute("SELECT count(*) FROM series").fetchone()
+    return int(found)
+
+
+def add_empty_series(engine: Engine, count: int) -> None:
+    """Add series of which no sample is left."""
+    engine.store.aside(
+        lambda connection: connection.executemany(
+            "INSERT INTO series (name, labels, unit, host, source) VALUES (?, '{}', '', '', '')",
+            ((f"old-{number}",) for number in range(count)),
+        )
+    )
+
+
+def forget(engine: Engine, book: Book) -> list[int]:
+    """Let a minute pass, then write until nothing is left to be forgotten; return the counts of series on the way."""
+    book.clock.advance(61)
+    engine.holds()
+    counts = [series(engine)]
+    for _ in range(1 + MOST_SERIES // 50):
+        book.clock.advance(2)
+        engine.holds()
+        counts.append(series(engine))
+    return counts
 
 
 def test_a_closed_engine_takes_no_samples_and_has_written_what_waited(engine: Engine, book: Book) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from tokencalc.config import Settings
 from tokencalc.errors import BudgetUnknown, LedgerCorrupt, UsageSpooled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -66,3 +67,65 @@ def test_damaged_rows_are_an_error_of_ours(ledger: Path, damage: str) -> None:
         ):
             with suppress(LedgerCorrupt, BudgetUnknown, UsageSpooled):
                 verb()
+
+
+@pytest.mark.parametrize(
+    ("damage", "verb"),
+    [
+        ("UPDATE hold_scope SET period_id = 99 WHERE hold_id = 1", "settle"),
+        ("UPDATE hold_scope SET period_id = 99 WHERE hold_id = 1", "settle by id"),
+        ("UPDATE hold SET detail = '[]' WHERE hold_id = 1", "settle by id"),
+        ("INSERT INTO hold_scope VALUES (1, 99)", "settle"),
+        ("INSERT INTO hold_scope VALUES (1, 99)", "release"),
+        ("INSERT INTO hold_scope VALUES (1, 99)", "extend"),
+        ("UPDATE hold_scope SET period_id = 99 WHERE hold_id = 1", "write off"),
+        ("UPDATE hold SET state = 'written_off', entry_sequence = 99 WHERE hold_id = 1", "settle"),
+    ],
+)
+def test_a_step_that_meets_a_damaged_row_changes_nothing(ledger: Path, damage: str, verb: str) -> None:
+    clock = ManualClock()
+    with Engine.open(ledger, clock=clock, settings=Settings(suspect_close_after_s=60)) as engine:
+        (hold,) = engine.holds()
+        other = engine.reserve(model="gpt-4o", amount_usd=1)
+        with sqlite3.connect(ledger) as connection:
+            connection.execute(damage)
+        connection.close()
+        before = tables(ledger)
+        if verb == "write off":
+            clock.advance(366 * 86400)
+        verbs: dict[str, Callable[[], object]] = {
+            "settle": lambda: engine.settle(hold, input_tokens=10),
+            "settle by id": lambda: engine.settle(hold.hold_id, input_tokens=10),
+            "release": lambda: engine.release(hold),
+            "extend": lambda: engine.extend(hold, amount_usd="0.5"),
+            "write off": engine.holds,
+        }
+        with suppress(LedgerCorrupt, UsageSpooled):
+            verbs[verb]()
+        assert tables(ledger) == before
+        spool = engine.spooling.spool
+        assert spool is not None
+        assert spool.state().waiting == verb.startswith("settle")
+    with Engine.open(ledger, clock=clock, settings=Settings()) as engine:
+        assert spool.state().waiting == 0
+        assert len(spool.state().refused) == verb.startswith("settle")
+        assert all("LedgerCorrupt" in reason for reason in spool.state().refused)
+        assert tables(ledger) == before
+        assert engine.settle(other, input_tokens=10).hold_id == other.hold_id
+
+
+def test_the_usage_of_a_ledger_without_a_clock_is_spooled(ledger: Path) -> None:
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("DELETE FROM clock")
+    connection.close()
+    with Engine.open(ledger, clock=ManualClock(), settings=Settings()) as engine:
+        with pytest.raises(UsageSpooled, match="its clock cannot be read"):
+            engine.record(model="gpt-4o", input_tokens=10)
+        with pytest.raises(LedgerCorrupt, match="its clock cannot be read"):
+            engine.reserve(model="gpt-4o", amount_usd=1)
+
+
+def tables(ledger: Path) -> list[str]:
+    """Return all that the ledger says but the time, as text."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "clock"')]

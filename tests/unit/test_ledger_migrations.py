@@ -13,7 +13,7 @@ import tokencalc.ledger
 from tokencalc import Engine
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
-from tokencalc.errors import LedgerVersionUnsupported
+from tokencalc.errors import LedgerVersionUnsupported, UsageSpooled
 from tokencalc.ledger import migrating, schema
 
 MONEY = frozenset(
@@ -153,4 +153,19 @@ def test_no_statement_deletes_money_or_drops_a_table() -> None:
             r"\b(?:DELETE FROM|DROP TABLE(?: IF EXISTS)?|TRUNCATE)\s+(\w+|\{)", file.read_text(encoding="utf-8")
         )
     }
-    assert found == {"sample"}
+    assert found == {"sample", "series"}
+
+
+def test_an_open_engine_leaves_a_ledger_alone_that_a_newer_one_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Engine.open(path, clock=ManualClock(), settings=Settings()) as engine:
+        hold = engine.reserve(model="gpt-4o", amount_usd=1)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
+            before = list(connection.iterdump())
+        with pytest.raises(LedgerVersionUnsupported, match=r"has brought it to schema version \d+ while it was open"):
+            engine.reserve(model="gpt-4o", amount_usd=1)
+        with pytest.raises(UsageSpooled, match="while it was open"):
+            engine.settle(hold, input_tokens=10)
+        with closing(sqlite3.connect(path)) as connection:
+            assert list(connection.iterdump()) == before

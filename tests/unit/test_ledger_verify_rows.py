@@ -105,6 +105,50 @@ def ledger(tmp_path: Path) -> Path:
             "DELETE FROM budget_period WHERE period_id = 1",
             "budget 'hard'  total is missing: entries were",
         ),
+        (
+            "UPDATE budget_period SET end_us = start_us + 1, limit_pico = limit_pico * 9 WHERE end_us IS NOT NULL",
+            "which is no day of UTC with that key",
+        ),
+        ("UPDATE budget_period SET end_us = end_us + 1 WHERE end_us IS NOT NULL", "which is no day of UTC"),
+        ("UPDATE budget_period SET start_us = start_us + 1 WHERE end_us IS NOT NULL", "which is no day of UTC"),
+        ("UPDATE budget_period SET start_us = NULL", "which is no day of UTC"),
+        ("UPDATE budget_period SET end_us = 7 WHERE period_key = 'total'", "which is no total of UTC"),
+        ("UPDATE budget_period SET period_key = '2026-11-19' WHERE end_us IS NOT NULL", "which is no day of UTC"),
+        ("UPDATE budget_period SET revision = 2", "there is no budget of which it is a period"),
+        ("UPDATE budget_period SET budget_id = 99 WHERE budget_id = 1", "there is no budget of which it is a period"),
+        (
+            "UPDATE budget_period SET scope_value = 'c' WHERE scope_value = 'b'",
+            "is counted in budget periods [1, 2, 4, 5], what it is about belongs to [1, 2, 5]",
+        ),
+        ("UPDATE budget_period SET overflowed = 1", "is marked as past what can be counted, but never was"),
+        ("UPDATE budget_period SET overflowed = 1, spent_pico = 0", "spent is 0 pico-dollars with"),
+        ("UPDATE budget_period SET overflowed = 1, held_pico = 0", "held is 0 pico-dollars, its open holds sum to"),
+        ("UPDATE budget_period SET overflowed = 2", "its mark is 2, not 0 or 1"),
+        ("UPDATE hold SET expected_pico = -1 WHERE state = 'open'", "-1 pico-dollars are expected of the 30000000000"),
+        ("UPDATE hold SET expected_pico = amount_pico + 1", "are expected of the"),
+        ("UPDATE hold SET expires_us = 1 WHERE state = 'open'", "its instants or its amount are not what"),
+        ("UPDATE hold SET at_us = at_us + 1 WHERE state = 'open'", "its instants or its amount are not what"),
+        ("UPDATE hold SET at_us = at_us + 1 WHERE state = 'settled'", "by which it is settled, is of another instant"),
+        ("UPDATE hold SET detail = '{\"tags\":5}' WHERE state = 'open'", "detail cannot be read"),
+        ("UPDATE hold_event SET amount_pico = 1", "its instants or its amount are not what its events say"),
+        ("DELETE FROM hold_event", "by which they were opened do not fit: +4 holds"),
+        ("DELETE FROM hold WHERE state = 'settled'", "0 holds are settled, 1 charges settle one"),
+        (
+            "UPDATE hold SET dimension_id = (SELECT min(dimension_id) FROM dimension) WHERE state = 'open'",
+            "what it is about belongs to",
+        ),
+        ("UPDATE budget SET set_us = set_us + 1 WHERE name = 'eye'", "budget 'eye' is revision 1, set at"),
+        ("UPDATE budget SET revision = 2 WHERE name = 'eye'", "budget 'eye' is revision 2, set at"),
+        ("UPDATE budget SET entries_until_us = 0 WHERE name = 'late'", "the newest entry before it is said to be of 0"),
+        ("UPDATE budget SET entries_until_us = 2000000000000000", "the newest entry before it is said to be of 2000"),
+        ("UPDATE crossing SET limit_pico = limit_pico - 1 WHERE crossing_id = 1", "cannot have been so"),
+        ("UPDATE crossing SET at_us = at_us + 90 * 86400000000 WHERE limit_pico = 1000000000000", "cannot have been"),
+        ("UPDATE crossing SET in_open_period = 0", "crossing 1 of budget 'hard': its limit, its instants or whether"),
+        ("DELETE FROM migration", "the tables are of version"),
+        ("DELETE FROM clock", "the ledger's clock is missing"),
+        ("DELETE FROM meta WHERE key = 'first_digest'", "the ledger's first digest was edited"),
+        ("UPDATE entry SET detail = '{\"notes\":[5]}'", "was edited, or stands where another was"),
+        ("UPDATE entry SET detail = '{\"notes\":5}'", "was edited, or stands where another was"),
         ("UPDATE clock SET last_us = 7", "the clock was set back: entry"),
         ("UPDATE meta SET value = '00' WHERE key = 'first_digest'", "the ledger's first digest was edited"),
     ],
@@ -134,3 +178,65 @@ def test_calls_from_the_spool_have_keys_that_verify(ledger: Path) -> None:
         connection.commit()
     with Engine.open(ledger, clock=ManualClock("2026-11-20T12:05:00Z"), settings=Settings()) as engine:
         assert engine.verify().problems == ()
+
+
+def test_a_hold_that_two_charges_settle_is_named(ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute(
+            "UPDATE entry SET detail = (SELECT detail FROM entry WHERE sequence = (SELECT entry_sequence FROM hold "
+            "WHERE state = 'settled')) WHERE sequence = 6"
+        )
+        connection.commit()
+    with Engine.open(ledger, clock=ManualClock("2026-11-20T12:05:00Z"), settings=Settings()) as engine:
+        assert any("h1 was settled by 2 charges" in problem for problem in engine.verify().problems)
+
+
+def test_a_period_past_what_can_be_counted_verifies_until_its_spending_is_edited(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Engine.open(path, clock=ManualClock(), settings=Settings()) as engine:
+        engine.set_budget(Budget(name="b", limit_usd=1))
+        for _ in range(3):
+            engine.record(model="acme-1", cost_usd=4_000_000)
+        assert engine.budget_status("b").overflowed
+        assert engine.verify().problems == ()
+    for edit, message in (
+        ("UPDATE budget_period SET spent_pico = 0", "spent is 0 pico-dollars with 0 calls"),
+        ("UPDATE budget_period SET overflowed = 0", "its entries sum to 12000000000000000000 with 0"),
+    ):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(edit)
+            connection.commit()
+        with Engine.open(path, clock=ManualClock(), settings=Settings()) as engine:
+            assert any(message in problem for problem in engine.verify().problems)
+
+
+def test_a_closed_period_keeps_its_limit_and_its_crossings(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.db", ManualClock()
+    with Engine.open(path, clock=clock, settings=Settings()) as engine:
+        engine.set_budget(Budget(name="b", limit_usd=1, period="day", alert_at=(50, 80)))
+        engine.record(model="acme-1", cost_usd=1)
+        clock.advance(86400)
+        engine.record(model="acme-1", cost_usd=1)
+        engine.set_budget(Budget(name="b", limit_usd=2, period="day", alert_at=(50,)))
+        clock.advance(86400)
+        engine.set_budget(Budget(name="b", limit_usd=3, period="day", alert_at=(50,)))
+        assert engine.verify().problems == ()
+    for edit, message in (
+        ("DELETE FROM crossing WHERE period_id = 1 AND threshold_percent = 50", "its crossing of 50 % is missing"),
+        ("UPDATE budget_period SET limit_pico = 4000000000000 WHERE period_id = 1", "its budget's 1000000000000 or 2"),
+        ("UPDATE budget_period SET limit_pico = 1000000000000 WHERE period_id = 2", "its budget's 2000000000000 or 3"),
+    ):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(edit)
+            connection.commit()
+        with Engine.open(path, clock=clock, settings=Settings()) as engine:
+            found = engine.verify().problems
+            assert any(message in problem for problem in found), found
+
+
+def test_the_head_of_an_empty_ledger_is_compared_too(tmp_path: Path) -> None:
+    with Engine.open(tmp_path / "ledger.db", clock=ManualClock(), settings=Settings()) as engine:
+        head = engine.verify().head
+        assert engine.verify(expect=head).ok
+        (problem,) = engine.verify(expect="0:" + "a" * 64).problems
+    assert "the expected head is of another ledger" in problem

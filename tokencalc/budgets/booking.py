@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from tokencalc.budgets.covering import Call, covers, unknown_budgets
 from tokencalc.budgets.thresholds import note_crossings, note_excess
 from tokencalc.events import EntryBooked
-from tokencalc.ledger.records import as_requested
+from tokencalc.ledger.records import BEYOND, as_requested
 from tokencalc.money import MAX_PICO, usd_from_pico
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason
-    from tokencalc.ledger.store import HoldRow, Transaction
+    from tokencalc.ledger.store import HoldRow, PeriodRow, Transaction
 
 
 def book(
@@ -42,19 +42,21 @@ def book(
         at_us=draft.at_us,
     )
     covering = covers(transaction, call)
+    held = {} if ends_hold is None else counted_in(transaction, ends_hold)
     entry = transaction.append(draft)
     amount = draft.amount_pico or 0
-    held = {} if ends_hold is None else dict.fromkeys(ends_hold.period_ids, ends_hold.amount_pico)
     for cover in covering:
         before = cover.period.used_pico
-        cover.period.held_pico -= held.pop(cover.period.period_id, 0)
+        if held.pop(cover.period.period_id, None) is not None and ends_hold is not None:
+            cover.period.held_pico -= ends_hold.amount_pico
         cover.period.spent_pico += amount
         cover.period.unpriced_calls += draft.unpriced_calls
         cover.period.overflowed |= cover.period.spent_pico > MAX_PICO or is_beyond
         note_excess(transaction, cover.rules, cover.period, before, reason, draft.at_us, entry.sequence)
         note_crossings(transaction, cover.rules, cover.period, draft.at_us)
         transaction.change_period(cover.period)
-    give_back(transaction, held)
+    if ends_hold is not None:
+        give_back(transaction, held.values(), ends_hold.amount_pico)
     if transaction.is_heard:
         transaction.events.append(
             EntryBooked(entry_id=entry.entry_id, kind=entry.kind, amount_usd=entry.amount_usd, at=entry.at)
@@ -85,11 +87,15 @@ def book_corrections(transaction: Transaction, corrections: Sequence[Correction]
     ]
 
 
-def give_back(transaction: Transaction, held_pico: dict[int, int]) -> None:
-    """Take held amounts off the periods in which they were counted."""
-    for period_id, amount in held_pico.items():
-        period = transaction.period_by_id(period_id)
-        period.held_pico -= amount
+def counted_in(transaction: Transaction, hold: HoldRow) -> dict[int, PeriodRow]:
+    """Return the periods in which a hold is counted, by id; all are read before the first of them is changed."""
+    return {period_id: transaction.period_by_id(period_id) for period_id in hold.period_ids}
+
+
+def give_back(transaction: Transaction, periods: Iterable[PeriodRow], amount_pico: int) -> None:
+    """Take a held amount off each of the periods."""
+    for period in periods:
+        period.held_pico -= amount_pico
         transaction.change_period(period)
 
 
@@ -106,5 +112,5 @@ def _within_range(draft: EntryDraft) -> EntryDraft:
     """Return the draft without an amount that no column holds; the notes keep it, and it counts as unpriced."""
     if draft.amount_pico is None or abs(draft.amount_pico) <= MAX_PICO:
         return draft
-    note = f"{usd_from_pico(draft.amount_pico)} USD is more than one entry can hold ({usd_from_pico(MAX_PICO)} USD)"
+    note = f"{usd_from_pico(draft.amount_pico)} USD {BEYOND} ({usd_from_pico(MAX_PICO)} USD)"
     return draft._replace(amount_pico=None, amount_source=None, notes=(*draft.notes, note))

@@ -9,20 +9,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tokencalc.budgets.budget import rules_from
 from tokencalc.budgets.covering import Call, covering_values, period_bounds
+from tokencalc.budgets.period_checks import (
+    HeldChecks,
+    Known,
+    check_bounds,
+    check_crossings,
+    percents_of_all,
+    possible_rules,
+    rules_said,
+)
 from tokencalc.budgets.thresholds import threshold_pico
 from tokencalc.errors import LedgerCorrupt
 from tokencalc.ledger.audit import audit
-from tokencalc.ledger.audit_rows import check_holds, check_keys, check_rollups
+from tokencalc.ledger.audit_rows import check_holds, check_keys, check_migrations, check_rollups
 from tokencalc.money import MAX_PICO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokencalc.budgets.budget import Rules
+    from tokencalc.budgets.period_checks import RulesSaid
     from tokencalc.ledger.audit import Audit, AuditedEntry, CountedPeriod, NotedCrossing
     from tokencalc.ledger.sqlite import SqliteStore
 
@@ -63,24 +72,25 @@ def verify(
         spending.compare()
         book.check_corrections()
         check_holds(book)
+        check_migrations(book)
         check_rollups(book)
         check_keys(book)
         book.check_budgets()
         return Verification(entries=entries, head=head, problems=tuple(book.problems))
 
 
-class _Known(NamedTuple):
-    budget_id: int
-    revision: int
-    name: str
-    rules: Rules
-
-
 @dataclass(slots=True)
 class _Sum:
-    """What one budget period's entries come to so far, and crossings that are to be met on the way."""
+    """What one budget period's entries come to so far, and crossings that are to be met on the way.
+
+    ``most_pico`` is the most that they came to, ``cut_pico`` what would be left if the counter had been cut off at
+    the largest value after each.
+    """
 
     spent_pico: int = 0
+    most_pico: int = 0
+    cut_pico: int = 0
+    is_beyond: bool = False
     unpriced_calls: int = 0
     sequence: int = 0
     crossings: list[NotedCrossing] = field(default_factory=list)
@@ -91,13 +101,14 @@ class _Spending:
 
     def __init__(self, book: Audit) -> None:
         self._book = book
-        self._budgets: list[_Known] = []
+        self._budgets: list[Known] = []
         for budget_id, revision, name, definition in book.budgets():
             try:
-                self._budgets.append(_Known(budget_id, revision, name, rules_from(definition)))
+                self._budgets.append(Known(budget_id, revision, name, rules_from(definition)))
             except LedgerCorrupt as error:
                 book.problem(f"budget {name!r} cannot be read: {error}")
         # Periods of an earlier revision stay as they were; their definition is in the chain, not in the table.
+        self._revisions = {budget_id: revision for budget_id, revision, _, _ in book.budgets()}
         self._current = {(known.budget_id, known.revision): known for known in self._budgets}
         self._sums: defaultdict[_Key, _Sum] = defaultdict(_Sum)
         self._noted: set[tuple[int, int]] = set()
@@ -124,6 +135,9 @@ class _Spending:
         for where in counted:
             found = self._sums[where]
             found.spent_pico += entry.amount_pico
+            found.most_pico = max(found.most_pico, found.spent_pico)
+            found.cut_pico = min(found.cut_pico + entry.amount_pico, MAX_PICO)
+            found.is_beyond |= entry.is_beyond
             found.unpriced_calls += entry.unpriced_calls
             found.sequence = entry.sequence
             if found.crossings:
@@ -132,13 +146,19 @@ class _Spending:
         self._meet_excess(entry, counted)
 
     def compare(self) -> None:
-        """Compare what was summed with the counters, when every entry was added."""
+        """Compare what was summed with the counters, when every entry was added; then holds with their periods."""
         self._skip_excess(None)
+        chain = {known.name: rules_said(self._book, known.name) for known in self._budgets}
+        holds = HeldChecks(self._book, self._budgets)
         for period in self._book.periods():
             known = self._current.get((period.budget_id, period.revision))
             if known is not None:
                 where = (period.budget_id, period.revision, period.scope_value, period.period_key)
-                self._compare(period, known, self._sums.pop(where, _Sum()))
+                holds.add(period)
+                check_bounds(self._book, period, known)
+                self._compare(period, known, self._sums.pop(where, _Sum()), chain[known.name])
+            elif not 0 < period.revision <= self._revisions.get(period.budget_id, 0):
+                self._book.problem(f"budget period {period.period_id}: there is no budget of which it is a period")
         for (budget_id, revision, value, key), found in self._sums.items():
             known = self._current[budget_id, revision]
             said = self._book.definitions.get(known.name)
@@ -146,36 +166,46 @@ class _Spending:
             # since the budget covers it has no row until somebody asks for it.
             if said is not None and found.sequence > said.covers_from:
                 self._book.problem(f"budget {known.name!r} {value} {key} is missing: entries were counted there")
+        holds.compare()
+        check_crossings(self._book, self._current, chain)
 
-    def _compare(self, period: CountedPeriod, known: _Known, found: _Sum) -> None:
-        rules, problem = known.rules, self._book.problem
-        where = f"budget {known.name!r} {period.scope_value} {period.period_key}"
-        said = self._book.definitions.get(known.name)
-        # A period that was over when the limit changed keeps the one that held then.
-        is_current = period.end_us is None or said is None or period.end_us > said.set_us
-        if is_current and period.limit_pico != rules.limit_pico:
-            problem(f"{where}: its limit is {period.limit_pico} pico-dollars, its budget's {rules.limit_pico}")
-        if period.overflowed:
-            return
-        if (period.spent_pico, period.unpriced_calls) != (found.spent_pico, found.unpriced_calls):
+    def _compare(self, period: CountedPeriod, known: Known, found: _Sum, chain: RulesSaid) -> None:
+        problem, where = self._book.problem, known.where(period)
+        possible = possible_rules(chain, period.end_us)
+        limits = {rules.limit_pico for rules in possible}
+        if limits and period.limit_pico not in limits:
+            wanted = " or ".join(str(limit) for limit in sorted(limits))
+            problem(f"{where}: its limit is {period.limit_pico} pico-dollars, its budget's {wanted}")
+        if period.unpriced_calls != found.unpriced_calls or not self._spent_fits(period, found, where):
             problem(
                 f"{where}: spent is {period.spent_pico} pico-dollars with {period.unpriced_calls} calls unpriced, "
                 f"its entries sum to {found.spent_pico} with {found.unpriced_calls}"
             )
+        if period.overflowed:
+            return
         for crossing in found.crossings:
             problem(
                 f"{where}: crossing {crossing.crossing_id} says {crossing.spent_pico} pico-dollars were spent, "
                 "which its entries never summed to"
             )
-        for percent in rules.budget.alert_at if is_current else ():
+        for percent in percents_of_all(possible):
             is_past = period.spent_pico >= threshold_pico(period.limit_pico, percent)
             if is_past and (period.period_id, percent) not in self._noted:
                 problem(f"{where}: its crossing of {percent} % is missing")
+        said = self._book.definitions.get(known.name)
         over_pico = period.spent_pico + period.held_pico - period.limit_pico
         if over_pico > 0 and said is not None and not said.observed:
             itemised = self._book.excess_pico(period.period_id)
             if itemised < over_pico:
                 problem(f"{where} is {over_pico} pico-dollars above its limit, its excess items sum to {itemised}")
+
+    def _spent_fits(self, period: CountedPeriod, found: _Sum, where: str) -> bool:
+        if not period.overflowed:
+            return period.spent_pico == found.spent_pico
+        if found.most_pico <= MAX_PICO and not found.is_beyond and self._book.ever_held(period.period_id) <= MAX_PICO:
+            self._book.problem(f"{where} is marked as past what can be counted, but never was")
+        # What was cut off at the largest value depends on when the row was written: after each entry, or later.
+        return found.cut_pico <= period.spent_pico <= min(found.spent_pico, MAX_PICO)
 
     def _expect(self, crossing: NotedCrossing) -> None:
         name = f"crossing {crossing.crossing_id}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.budgets.booking import book, give_back
+from tokencalc.budgets.booking import book, counted_in, give_back
 from tokencalc.budgets.holds import detail_mapping, detail_names, hold_record, hold_row, not_open
 from tokencalc.clock import instant_from_micros
 from tokencalc.events import HoldReleased, HoldSettled
@@ -143,7 +143,7 @@ def release(transaction: Transaction, number: int) -> Hold:
         return hold_record(transaction, row)._replace(replayed=True)
     if row.state != "open":
         raise not_open(transaction, row, "released")
-    give_back(transaction, dict.fromkeys(row.period_ids, row.amount_pico))
+    give_back(transaction, counted_in(transaction, row).values(), row.amount_pico)
     row.state = "released"
     transaction.change_hold(row, "released")
     hold = hold_record(transaction, row)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokencalc.budgets.booking import give_back
+from tokencalc.budgets.booking import counted_in, give_back
 from tokencalc.budgets.covering import Call, call_of_hold, covers, refuse_unknown
 from tokencalc.budgets.thresholds import note_excess
 from tokencalc.clock import instant_from_micros
@@ -196,12 +196,13 @@ def extend(transaction: Transaction, number: int, *, lifetime_us: int | None, am
         covering = [
             cover for cover in covers(transaction, call_of_hold(row)) if cover.period.period_id in row.period_ids
         ]
+        seen = {cover.period.period_id for cover in covering}
+        # Periods of a budget that was defined anew since: they count the hold too, but refuse nothing any more.
+        older = [period for number, period in counted_in(transaction, row).items() if number not in seen]
         if more > 0:
             refuse(transaction, covering, more)
         _add_held(transaction, covering, more)
-        seen = {cover.period.period_id for cover in covering}
-        # Periods of a budget that was defined anew since: they count the hold too, but refuse nothing any more.
-        give_back(transaction, {period_id: -more for period_id in row.period_ids if period_id not in seen})
+        give_back(transaction, older, -more)
         row.amount_pico = amount_pico
         # What is expected is never more than what is set aside, or a write-off could pass a hard limit.
         row.expected_pico = min(row.expected_pico, amount_pico)

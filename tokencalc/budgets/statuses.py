@@ -5,12 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokencalc.budgets import setting
+from tokencalc.budgets.budget import ANY_VALUE
+from tokencalc.errors import CallInvalid
 from tokencalc.ledger import query
 from tokencalc.ledger.store import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.ledger.sqlite import SqliteStore
+
+_NAMED_INSTANCES = 5
+
+
+def the_instance(name: str, found: Sequence[BudgetStatus]) -> BudgetStatus:
+    """Return a budget's only instance; CallInvalid where its scope has a star, with the instances that there are."""
+    if found and ANY_VALUE not in found[0].budget.scope.values():
+        return found[0]
+    known = sorted(status.scope_value for status in found if status.scope_value)
+    some = ", ".join(repr(value) for value in known[:_NAMED_INSTANCES]) or "none yet"
+    more = f" and {len(known) - _NAMED_INSTANCES} more" if len(known) > _NAMED_INSTANCES else ""
+    raise CallInvalid(
+        f"value: budget {name!r} has an instance, with a limit of its own, for each value of its *; expected one of "
+        f"them ({some}{more}), found none. budget_statuses and `tokencalc budget list` answer for all",
+        path="value",
+        found=None,
+    )
 
 
 def read_statuses(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.errors import CallInvalid, LedgerCorrupt
 from tokencalc.ledger.chain import entry_digest, first_digest, head_text
-from tokencalc.ledger.records import Dimension, as_requested, entry_id
+from tokencalc.ledger.records import BEYOND, Dimension, as_requested, entry_id
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, ENTRY_COLUMNS, decoding, dimension_from_row
-from tokencalc.ledger.schema import CLOCK_STEP_US
+from tokencalc.ledger.schema import BEFORE_ALL_US, CLOCK_STEP_US
+from tokencalc.ledger.store import HoldRow
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,6 +44,7 @@ class AuditedEntry(NamedTuple):
     at_us: int
     amount_pico: int
     unpriced_calls: int
+    is_beyond: bool
 
 
 class CountedPeriod(NamedTuple):
@@ -53,25 +55,34 @@ class CountedPeriod(NamedTuple):
     revision: int
     scope_value: str
     period_key: str
+    start_us: int | None
     end_us: int | None
     limit_pico: int
     held_pico: int
     spent_pico: int
     unpriced_calls: int
-    overflowed: bool
+    overflowed: int
 
 
 class Definition(NamedTuple):
-    """What the chain says last of a budget: its text and when it was set; and whether it ever only observed.
+    """What the chain says of a budget; and whether it ever only observed.
 
-    ``covers_from`` is the entry since which it covers the same calls and periods.
+    ``covers_from`` is the entry since which it covers the same calls and periods, in its ``revision``-th
+    definition of them; ``said`` has when it was set since then, and to what, the last one last.
+    ``newest_us`` is the latest instant of any entry before.
     """
 
-    text: str
-    set_us: int
+    said: tuple[tuple[int, str], ...]
     observed: bool
     covers: tuple[object, ...]
     covers_from: int
+    revision: int
+    newest_us: int
+
+    @property
+    def text(self) -> str:
+        """The last text."""
+        return self.said[-1][1]
 
 
 class NotedCrossing(NamedTuple):
@@ -86,6 +97,9 @@ class NotedCrossing(NamedTuple):
     threshold_percent: int
     spent_pico: int
     limit_pico: int
+    at_us: int
+    recorded_us: int
+    in_open_period: int
 
 
 class NotedExcess(NamedTuple):
@@ -116,6 +130,8 @@ class Audit:
         }
         self.definitions: dict[str, Definition] = {}
         self.keyed_entries = 0
+        self.settlements = 0
+        self._newest_us = BEFORE_ALL_US
         self._progress = progress
         self._read = 0
         (newest,) = connection.execute("SELECT coalesce(max(sequence), 0) FROM entry").fetchone()
@@ -141,11 +157,11 @@ class Audit:
     def check_chain(self, expect: str | None, on_entry: Callable[[AuditedEntry], None]) -> tuple[int, str]:
         """Recompute every digest; return the number of entries and the head. ``expect`` must be part of the chain."""
         wanted = None if expect is None else _head_from(expect)
-        (first,) = self.connection.execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
-        (last_us,) = self.connection.execute("SELECT last_us FROM clock").fetchone()
-        if first != first_digest(self.chain_id).hex():
-            self.problem("the ledger's first digest was edited: it is not that of its chain id")
-        previous, sequence, broken = bytes.fromhex(first), 0, False
+        previous, sequence, broken = self._first_link(wanted), 0, False
+        last_us = self._only("SELECT last_us FROM clock")
+        if last_us is None:
+            self.problem("the ledger's clock is missing: nothing can be written")
+            last_us = -BEFORE_ALL_US
         for row in self.connection.execute(f"SELECT {ENTRY_COLUMNS} FROM entry ORDER BY sequence"):
             dimension, digest = self.dimensions.get(row[1]), row[-1]
             self.count()
@@ -172,19 +188,37 @@ class Audit:
             self.problem(f"entry {wanted[0]} is expected, the chain ends at {sequence}: its tail was cut off")
         return sequence, head_text(sequence, previous)
 
+    def _first_link(self, wanted: tuple[int, str] | None) -> bytes:
+        first = first_digest(self.chain_id)
+        if self._only("SELECT value FROM meta WHERE key = 'first_digest'") != first.hex():
+            self.problem("the ledger's first digest was edited: it is not that of its chain id")
+        if wanted is not None and wanted[0] == 0 and wanted[1] != first.hex():
+            self.problem("the expected head is of another ledger: its digest is not that with which this chain begins")
+        return first
+
+    def _only(self, query: str) -> Any:
+        row = self.connection.execute(query).fetchone()
+        return None if row is None else row[0]
+
     def _define(self, row: Sequence[Any]) -> None:
-        text = next(iter(_detail(row).get("notes", ())), "")
+        notes = _detail(row).get("notes")
+        text = str(notes[0]) if isinstance(notes, list) and notes else ""
         said = as_object(text)
-        name, observes = said.get("name", ""), said.get("policy") == "observe"
-        before = self.definitions.get(name)
-        observed = observes or (before is not None and before.observed)
+        name, observes = str(said.get("name", "")), said.get("policy") == "observe"
         covers = tuple(said.get(key) for key in ("scope", "period", "timezone", "notional"))
-        covers_from = row[0] if before is None or before.covers != covers else before.covers_from
-        self.definitions[name] = Definition(text, row[4], observed, covers, covers_from)
+        before = self.definitions.get(name)
+        if before is None or before.covers != covers:
+            revision = 1 if before is None else before.revision + 1
+            found = Definition(((row[4], text),), observes, covers, row[0], revision, self._newest_us)
+        else:
+            found = before._replace(said=(*before.said, (row[4], text)))
+        self.definitions[name] = found._replace(observed=observes or (before is not None and before.observed))
 
     def _audited(self, row: Sequence[Any], dimension: Dimension) -> AuditedEntry:
         said = _detail(row)
         self.keyed_entries += bool(said.get("key")) and not said.get("hold")
+        self.settlements += row[2] == "charge" and bool(said.get("hold"))
+        self._newest_us = max(self._newest_us, row[3])
         return AuditedEntry(
             sequence=row[0],
             kind=row[2],
@@ -196,6 +230,7 @@ class Audit:
             at_us=row[3],
             amount_pico=row[5] or 0,
             unpriced_calls=row[8],
+            is_beyond=row[5] is None and any(BEYOND in note for note in said.get("notes", ())),
         )
 
     def _wrong_link(
@@ -229,10 +264,24 @@ class Audit:
     def check_budgets(self) -> None:
         """Compare each budget's definition with the last one in the chain."""
         known = set()
-        for _, _, name, definition in self.budgets():
+        (newest_hold_us,) = self.connection.execute("SELECT max(at_us) FROM hold").fetchone()
+        for _, revision, name, definition, set_us, entries_until_us in self.connection.execute(
+            "SELECT budget_id, revision, name, definition, set_us, entries_until_us FROM budget"
+        ):
             known.add(name)
-            if name not in self.definitions or self.definitions[name].text != definition:
+            said = self.definitions.get(name)
+            if said is None or said.text != definition:
                 self.problem(f"budget {name!r} was edited: its definition is not the last one in the chain")
+            elif (revision, set_us) != (said.revision, said.said[0][0]):
+                self.problem(
+                    f"budget {name!r} is revision {revision}, set at {set_us} us; the chain says revision "
+                    f"{said.revision}, set at {said.said[0][0]} us"
+                )
+            elif not said.newest_us <= entries_until_us <= max(said.newest_us, newest_hold_us or BEFORE_ALL_US):
+                self.problem(
+                    f"budget {name!r}: the newest entry before it is said to be of {entries_until_us} us, "
+                    f"the chain has one of {said.newest_us} us"
+                )
         for name in self.definitions.keys() - known:
             self.problem(f"budget {name!r} is missing: the chain says that it was set")
 
@@ -243,8 +292,8 @@ class Audit:
     def periods(self) -> Iterator[CountedPeriod]:
         """Yield the counters of every budget period."""
         rows = self.connection.execute(
-            "SELECT period_id, budget_id, revision, scope_value, period_key, end_us, limit_pico, held_pico, "
-            "spent_pico, unpriced_calls, overflowed FROM budget_period"
+            "SELECT period_id, budget_id, revision, scope_value, period_key, start_us, end_us, limit_pico, "
+            "held_pico, spent_pico, unpriced_calls, overflowed FROM budget_period"
         )
         return (CountedPeriod(*row) for row in rows)
 
@@ -252,7 +301,8 @@ class Audit:
         """Yield every crossing."""
         rows = self.connection.execute(
             "SELECT crossing_id, budget_id, revision, scope_value, period_key, crossing.period_id, threshold_percent, "
-            "crossing.spent_pico, crossing.limit_pico FROM crossing LEFT JOIN budget_period USING (period_id) "
+            "crossing.spent_pico, crossing.limit_pico, at_us, recorded_us, in_open_period "
+            "FROM crossing LEFT JOIN budget_period USING (period_id) "
             "ORDER BY crossing_id"
         )
         return (NotedCrossing(*row) for row in rows)
@@ -273,6 +323,36 @@ class Audit:
             (period_id,),
         ).fetchone()
         return int(micro * 1_000_000 + rest)
+
+    def holds(self) -> Iterator[HoldRow]:
+        """Yield every hold whose dimension is there, with the periods in which it is counted."""
+        for row in self.connection.execute(
+            "SELECT hold_id, state, amount_pico, expected_pico, dimension_id, at_us, expires_us, detail, "
+            "entry_sequence, (SELECT group_concat(period_id) FROM hold_scope WHERE hold_scope.hold_id = hold.hold_id) "
+            "FROM hold"
+        ):
+            dimension = self.dimensions.get(row[4])
+            if dimension is not None:
+                periods = tuple(int(period) for period in row[9].split(",")) if row[9] else ()
+                yield HoldRow(
+                    hold_id=row[0],
+                    state=row[1],
+                    amount_pico=row[2],
+                    expected_pico=row[3],
+                    dimension=dimension,
+                    at_us=row[5],
+                    expires_us=row[6],
+                    detail=as_object(row[7] or ""),
+                    period_ids=periods,
+                    entry_sequence=row[8],
+                )
+
+    def ever_held(self, period_id: int) -> int:
+        """Return the sum of all holds that were ever counted in a period."""
+        rows = self.connection.execute(
+            "SELECT amount_pico FROM hold_scope JOIN hold USING (hold_id) WHERE period_id = ?", (period_id,)
+        )
+        return sum(amount for (amount,) in rows)
 
 
 @contextmanager
@@ -301,6 +381,6 @@ def as_object(text: str) -> dict[str, Any]:
     """Read what should be a JSON object; {} where somebody edited it into something else, which its digest tells."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (TypeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

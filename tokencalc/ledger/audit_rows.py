@@ -11,7 +11,7 @@ from tokencalc.errors import LedgerCorrupt
 from tokencalc.ledger.audit import as_object
 from tokencalc.ledger.codec import money_from_row
 from tokencalc.ledger.records import entry_id, hold_id
-from tokencalc.ledger.rows import MONEY_COLUMNS, decoding
+from tokencalc.ledger.rows import MONEY_COLUMNS, decoding, hold_detail
 from tokencalc.ledger.schema import PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.spooled import OWN_KEY
 from tokencalc.money import MAX_PICO
@@ -90,14 +90,22 @@ def _figures(book: Audit, row: tuple[Any, ...]) -> list[int]:
 
 def check_holds(book: Audit) -> None:
     """Every hold must be readable, ended by the entry that it names, and counted in periods that exist."""
-    for number, dimension_id, detail in book.connection.execute("SELECT hold_id, dimension_id, detail FROM hold"):
+    for number, dimension_id, detail, amount, expected in book.connection.execute(
+        "SELECT hold_id, dimension_id, detail, amount_pico, expected_pico FROM hold"
+    ):
         name = hold_id(book.chain_id, number)
+        if not 0 <= expected <= amount:
+            book.problem(f"hold {name}: {expected} pico-dollars are expected of the {amount} that are set aside")
         if dimension_id not in book.dimensions:
             book.problem(f"hold {name}: its dimension {dimension_id} is missing")
-        if detail is not None and not as_object(detail):
+        try:
+            hold_detail(detail)
+        except (TypeError, ValueError):
             book.problem(f"hold {name}: its detail cannot be read")
     _check_held(book)
     _check_ends(book)
+    _check_settlements(book)
+    _check_events(book)
     for number, period_id in book.connection.execute(
         "SELECT hold_id, period_id FROM hold_scope LEFT JOIN hold USING (hold_id) "
         "LEFT JOIN budget_period USING (period_id) WHERE state IS NULL OR spent_pico IS NULL"
@@ -113,7 +121,8 @@ def _check_held(book: Audit) -> None:
         sums[period_id] += amount
     for period in book.periods():
         should = sums[period.period_id]
-        if period.held_pico != should and not period.overflowed:
+        is_cut_off = period.overflowed and book.ever_held(period.period_id) > MAX_PICO
+        if period.held_pico != should and not is_cut_off:
             book.problem(
                 f"budget period {period.period_id}: held is {period.held_pico} pico-dollars, "
                 f"its open holds sum to {should}"
@@ -121,8 +130,8 @@ def _check_held(book: Audit) -> None:
 
 
 def _check_ends(book: Audit) -> None:
-    for number, state, sequence, kind, detail in book.connection.execute(
-        "SELECT hold.hold_id, state, entry_sequence, kind, entry.detail FROM hold "
+    for number, state, sequence, kind, detail, is_moved in book.connection.execute(
+        "SELECT hold.hold_id, state, entry_sequence, kind, entry.detail, hold.at_us <> entry.at_us FROM hold "
         "LEFT JOIN entry ON sequence = entry_sequence WHERE entry_sequence IS NOT NULL "
         "OR state NOT IN ('open', 'released')"
     ):
@@ -134,6 +143,52 @@ def _check_ends(book: Audit) -> None:
             book.problem(f"hold {name} is {state} and names entry {sequence}, which ends no hold that is {state}")
         elif kind != ended_by or as_object(detail or "").get("hold") != number:
             book.problem(f"hold {name} is {state}, but entry {sequence}, which it names, did not do that")
+        elif is_moved:
+            book.problem(f"hold {name}: entry {sequence}, by which it is {state}, is of another instant")
+
+
+def _check_settlements(book: Audit) -> None:
+    (settled,) = book.connection.execute("SELECT count(*) FROM hold WHERE state = 'settled'").fetchone()
+    if settled == book.settlements:
+        return
+    book.problem(f"{settled} holds are settled, {book.settlements} charges settle one")
+    for number, count in book.connection.execute(
+        "SELECT json_extract(detail, '$.hold') AS number, count(*) FROM entry WHERE kind = 'charge' "
+        "AND json_valid(detail) AND number IS NOT NULL GROUP BY number HAVING count(*) > 1"
+    ):
+        book.problem(f"hold {book.chain_id}-h{number} was settled by {count} charges")
+
+
+def _check_events(book: Audit) -> None:
+    """Compare open holds with their events: when each was opened, what it was last, how long it may live."""
+    (unlike,) = book.connection.execute(
+        "SELECT (SELECT count(*) FROM hold) - (SELECT count(DISTINCT hold_id) FROM hold_event WHERE kind = 'opened')"
+    ).fetchone()
+    if unlike:
+        book.problem(f"holds and the events by which they were opened do not fit: {unlike:+} holds")
+    told: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for number, kind, at_us, amount in book.connection.execute(
+        "SELECT hold_id, kind, hold_event.at_us, hold_event.amount_pico FROM hold_event JOIN hold USING (hold_id) "
+        "WHERE state = 'open' ORDER BY event_id"
+    ):
+        told[number].append((kind, at_us, amount))
+    for number, at_us, expires_us, amount in book.connection.execute(
+        "SELECT hold_id, at_us, expires_us, amount_pico FROM hold WHERE state = 'open'"
+    ):
+        events = told[number]
+        fits = bool(events) and events[0][:2] == ("opened", at_us) and events[-1][2] == amount
+        if not fits or expires_us <= min(event[1] for event in events):
+            book.problem(
+                f"hold {hold_id(book.chain_id, number)}: its instants or its amount are not what its events say"
+            )
+
+
+def check_migrations(book: Audit) -> None:
+    """Every version of the tables up to this one must have its record."""
+    (version,) = book.connection.execute("PRAGMA user_version").fetchone()
+    found = [number for (number,) in book.connection.execute("SELECT version FROM migration ORDER BY version")]
+    if found != list(range(1, version + 1)):
+        book.problem(f"the tables are of version {version}, the records of their migrations say {found}")
 
 
 def check_keys(book: Audit) -> None:

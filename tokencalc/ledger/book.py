@@ -6,12 +6,12 @@ then all of it is dropped and read again.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.errors import LedgerCorrupt
+from tokencalc.errors import LedgerVersionUnsupported
 from tokencalc.ledger.codec import basis_from, basis_key
-from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values
+from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values, hold_detail
+from tokencalc.ledger.schema import SCHEMA_VERSION
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -55,9 +55,21 @@ class CachedBook:
         """Drop what was read if another connection has committed since."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._data_version:
+            self._refuse_newer()
             self._forget()
             self._load_counters()
             self._data_version = version
+
+    def _refuse_newer(self) -> None:
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise LedgerVersionUnsupported(
+                f"ledger {self._ledger}: a newer tokencalc has brought it to schema version {found} while it was open, "
+                f"this one writes {SCHEMA_VERSION}; upgrade tokencalc. Nothing was written",
+                ledger=self._ledger,
+                found_version=found,
+                supported_version=SCHEMA_VERSION,
+            )
 
     def abandon(self) -> None:
         """Forget everything that was read; the next batch reads it again."""
@@ -78,12 +90,14 @@ class CachedBook:
 
     def _load_counters(self) -> None:
         execute = self._connection.execute
-        (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
+        with decoding(self._ledger, "its clock"):
+            (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
         row = execute("SELECT sequence, digest FROM entry ORDER BY sequence DESC LIMIT 1").fetchone()
-        first = execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
-        if row is None and first is None:
-            raise LedgerCorrupt(f"{self._ledger}: the ledger has no first digest; it is damaged", ledger=self._ledger)
-        self._sequence, self._digest = row or (0, bytes.fromhex(first[0]))
+        if row is None:
+            with decoding(self._ledger, "its first digest"):
+                (first,) = execute("SELECT value FROM meta WHERE key = 'first_digest'").fetchone()
+                row = (0, bytes.fromhex(first))
+        self._sequence, self._digest = row
 
     def _next_id(self, table: str) -> int:
         if table not in self._next:
@@ -174,8 +188,11 @@ class CachedBook:
 
     def period_by_id(self, period_id: int) -> PeriodRow:
         """Return a period row that exists."""
-        with decoding(self._ledger, f"budget period {period_id}"):
-            return self._periods_by_id.get(period_id) or self._read_periods("period_id = ?", (period_id,))[0]
+        found = self._periods_by_id.get(period_id)
+        if found is None:
+            with decoding(self._ledger, f"budget period {period_id}"):
+                (found,) = self._read_periods("period_id = ?", (period_id,))
+        return found
 
     def _read_periods(self, where: str, values: tuple[object, ...]) -> list[PeriodRow]:
         rows = self._connection.execute(
@@ -215,6 +232,9 @@ class CachedBook:
     def _keep_hold(self, row: tuple[Any, ...]) -> HoldRow:
         number, state, amount, expected, dimension_id, at_us, expires_us, detail, sequence, periods = row
         with decoding(self._ledger, f"hold {number}"):
+            said = hold_detail(detail)
+            if not 0 <= expected <= amount:
+                raise ValueError(f"{expected} pico-dollars are expected of the {amount} that are set aside")
             self._holds[number] = HoldRow(
                 hold_id=number,
                 state=state,
@@ -223,7 +243,7 @@ class CachedBook:
                 dimension=self._dimension(dimension_id),
                 at_us=at_us,
                 expires_us=expires_us,
-                detail=dict(json.loads(detail).items()) if detail else {},
+                detail=said,
                 period_ids=tuple(int(period) for period in periods.split(",")) if periods else (),
                 entry_sequence=sequence,
             )

@@ -28,6 +28,9 @@ EntryKind = Literal["charge", "correction", "write_off", "budget"]
 NOTHING_SAID: Mapping[str, str] = MappingProxyType({})
 """The tags, or the pricing context, of a call that has none."""
 
+BEYOND = "is more than one entry can hold"
+"""In the note of an entry without its amount, because no column holds it; its budgets' periods are overflowed."""
+
 HoldState = Literal["open", "suspect", "settled", "released", "written_off"]
 """``suspect`` is an open hold whose lifetime ran out: still counted."""
 

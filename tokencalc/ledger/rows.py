@@ -37,6 +37,7 @@ def decoding(ledger: str, row: str) -> Iterator[None]:
             f"ledger {ledger}: {row} cannot be read ({type(error).__name__}: {error}); it was left as it is. "
             "Run `tokencalc verify`, and restore a backup",
             ledger=ledger,
+            row=row,
         ) from error
 
 
@@ -87,6 +88,18 @@ def entry_detail(draft: EntryDraft) -> dict[str, object]:
     for name, several in (("unpriced", draft.unpriced), ("notes", draft.notes), ("budgets", draft.budgets)):
         if several:
             said[name] = list(several)
+    return said
+
+
+def hold_detail(text: str | None) -> dict[str, object]:
+    """Read what a hold says beyond its columns; TypeError or ValueError where somebody made something else of it."""
+    if not text:
+        return {}
+    said = json.loads(text)
+    if not isinstance(said, dict) or not all(
+        isinstance(said.get(name, kind()), kind) for name, kind in (("tags", dict), ("budgets", list), ("run", str))
+    ):
+        raise TypeError(f"its detail is {text:.60}")
     return said
 
 

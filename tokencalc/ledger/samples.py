@@ -36,7 +36,11 @@ QUEUE_SAMPLES = 10_000
 _WRITE_SAMPLES = 500
 """Samples in one transaction: a few milliseconds for which a caller may have to wait."""
 _WRITE_EVERY_S = 1.0
+MOST_SERIES = 10_000
+"""Series (a name with its labels, unit, host and source) that a ledger keeps; samples of further ones are dropped."""
 _FORGET_SAMPLES = 1_000
+_FORGET_SERIES = 50
+"""Series that are looked through for old samples in one transaction: money waits for a few milliseconds at most."""
 _EXACT_WHOLE = 2**53
 _MOST_LABELS = 20
 _numbers = count()
@@ -125,6 +129,9 @@ class SampleQueue:
         self._series: dict[tuple[str, str, str, str, str], int] = {}
         self._dropped = 0
         self._forget_before_us: int | None = None
+        self._forgotten_series = 0
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+        self._series_count = 0
         self._written_s = self._clock.monotonic()
         self._is_called = False
 
@@ -191,41 +198,65 @@ class SampleQueue:
             raise
 
     def _insert(self, connection: sqlite3.Connection, taken: list[Sample], dropped: int) -> None:
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
+            self._series, self._seen = {}, (connection, version)  # another process may have deleted a series since
+        (self._series_count,) = connection.execute("SELECT count(*) FROM series").fetchone()
         rows = []
         for sample in taken:
             at_us, number = micros_from_instant(sample.at), next(_numbers)
-            rows.append((self._series_of(connection, sample), at_us, sample.process, number, sample.value))
+            series_id = self._series_of(connection, sample)
+            if series_id is None:
+                dropped += 1
+            else:
+                rows.append((series_id, at_us, sample.process, number, sample.value))
         connection.executemany("INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
         if dropped:
             connection.execute("UPDATE sample_drop SET dropped = dropped + ?", (dropped,))
-        if self._forget_before_us is not None and not _forget_some(connection, self._forget_before_us):
-            self._forget_before_us = None
-            self._series = {}
+        if self._forget_before_us is not None:
+            self._forget_some(connection, self._forget_before_us)
 
-    def _series_of(self, connection: sqlite3.Connection, sample: Sample) -> int:
+    def _series_of(self, connection: sqlite3.Connection, sample: Sample) -> int | None:
+        """Return the sample's series, a new one where the ledger has none like it; None where it may have no more."""
         labels = json.dumps(dict(sample.labels), separators=(",", ":"), ensure_ascii=False)
         key = (sample.name, labels, sample.unit or "", sample.host, sample.source or "")
         found = self._series.get(key)
         if found is None:
-            connection.execute(
-                "INSERT OR IGNORE INTO series (name, labels, unit, host, source) VALUES (?, ?, ?, ?, ?)", key
-            )
             row = connection.execute(
                 "SELECT series_id FROM series WHERE name = ? AND labels = ? AND unit = ? AND host = ? AND source = ?",
                 key,
             ).fetchone()
+            if row is None and self._series_count >= MOST_SERIES:
+                return None
+            if row is None:
+                add = "INSERT INTO series (name, labels, unit, host, source) VALUES (?, ?, ?, ?, ?)"
+                row = (connection.execute(add, key).lastrowid,)
+                self._series_count += 1
             found = self._series[key] = int(row[0])
         return found
 
-
-def _forget_some(connection: sqlite3.Connection, before_us: int) -> bool:
-    """Delete some old samples; False when there are no more."""
-    for (series_id,) in connection.execute("SELECT series_id FROM series").fetchall():
-        found = connection.execute(
-            "DELETE FROM sample WHERE (series_id, at_us, process, number) IN (SELECT series_id, at_us, process, number "
-            "FROM sample WHERE series_id = ? AND at_us < ? ORDER BY at_us LIMIT ?)",
-            (series_id, before_us, _FORGET_SAMPLES),
-        )
-        if found.rowcount >= _FORGET_SAMPLES:
-            return True
-    return False
+    def _forget_some(self, connection: sqlite3.Connection, before_us: int) -> None:
+        """Delete some old samples, and series that have none left; the next call goes on where this one ended."""
+        left = _FORGET_SAMPLES
+        numbers = connection.execute(
+            "SELECT series_id FROM series WHERE series_id > ? ORDER BY series_id LIMIT ?",
+            (self._forgotten_series, _FORGET_SERIES),
+        ).fetchall()
+        for (series_id,) in numbers:
+            left -= connection.execute(
+                "DELETE FROM sample WHERE (series_id, at_us, process, number) IN (SELECT series_id, at_us, process, "
+                "number FROM sample WHERE series_id = ? AND at_us < ? ORDER BY at_us LIMIT ?)",
+                (series_id, before_us, left),
+            ).rowcount
+            if not left:
+                return
+            emptied = connection.execute(
+                "DELETE FROM series WHERE series_id = ? "
+                "AND NOT EXISTS (SELECT 1 FROM sample WHERE sample.series_id = series.series_id)",
+                (series_id,),
+            )
+            if emptied.rowcount:
+                self._series = {}
+            self._forgotten_series = series_id
+        if len(numbers) < _FORGET_SERIES:
+            self._forget_before_us, self._forgotten_series = None, 0

@@ -140,3 +140,6 @@ CLOCK_STEP_US = 1_000_000
 
 PICO_PER_MICRO = 10**6
 """Pico-dollars in the unit of a rollup's first cost column."""
+
+BEFORE_ALL_US = -(2**62)
+"""An instant before all others, in microseconds; its negative is one after all others."""

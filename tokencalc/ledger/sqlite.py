@@ -170,6 +170,8 @@ class SqliteStore:
             for step in steps:
                 try:
                     batch.outcomes.append(Outcome(step.run(transaction)))
+                except LedgerCorrupt:  # found at any moment, perhaps after a change: no refusal, all is rolled back
+                    raise
                 except TokencalcError as refusal:
                     batch.outcomes.append(Outcome(error=refusal))
             transaction.flush()

@@ -19,7 +19,7 @@ from tokencalc.ledger.chain import entry_digest
 from tokencalc.ledger.codec import json_text, usage_beside
 from tokencalc.ledger.records import as_requested
 from tokencalc.ledger.rows import ENTRY_COLUMNS, decoding, entry_detail, entry_from_draft, entry_from_row
-from tokencalc.ledger.schema import CLOCK_STEP_US, PICO_PER_MICRO, QUARTER_US
+from tokencalc.ledger.schema import BEFORE_ALL_US, CLOCK_STEP_US, PICO_PER_MICRO, QUARTER_US
 from tokencalc.ledger.store import BookedAmount, BudgetRow, HoldRow, PeriodRow, Replay
 from tokencalc.money import MAX_PICO
 from tokencalc.usage import token_totals
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
 
-_FOREVER_US = 2**62
+_FOREVER_US = -BEFORE_ALL_US
 _NO_TOKENS = (0, 0, 0, 0, 0)
 
 
@@ -74,7 +74,7 @@ class SqliteTransaction(CachedBook):
         self._new_events: list[tuple[object, ...]] = []
         self._new_crossings: list[tuple[object, ...]] = []
         self._new_excess: list[tuple[object, ...]] = []
-        self._new_scopes: list[tuple[object, ...]] = []
+        self._new_scopes: list[tuple[int, int]] = []
         self._rollup: dict[tuple[int, int], tuple[int, ...]] = {}
 
     # idempotency
@@ -238,8 +238,20 @@ class SqliteTransaction(CachedBook):
 
     def suspect_pico(self, period_id: int) -> int:
         """Return the sum of suspect holds that are counted in a period."""
-        expired = self.open_holds(expired_by_us=self.now_us)
-        return sum(row.amount_pico for row in expired if period_id in row.period_ids)
+        # Not by rows of holds: thousands of suspects would fill the cache at each refusal.
+        changed = {number: self._holds[number] for number, _ in self._new_scopes}
+        changed |= self._changed_holds | self._new_holds
+        rows = self._connection.execute(
+            "SELECT hold_id, amount_pico FROM hold JOIN hold_scope USING (hold_id) "
+            "WHERE state = 'open' AND expires_us <= ? AND period_id = ?",
+            (self.now_us, period_id),
+        )
+        stored: int = sum(amount for number, amount in rows if number not in changed)
+        return stored + sum(
+            row.amount_pico
+            for row in changed.values()
+            if row.state == "open" and row.expires_us <= self.now_us and period_id in row.period_ids
+        )
 
     def change_hold(self, row: HoldRow, event: str) -> None:
         """Mark a hold as changed, and note the event."""
