@@ -248,7 +248,7 @@ class Simulation:
         self.say(f"     {'the fault struck' if struck else 'it was over before'}, answered {found!r:.100}")
         is_spooled = found == No("UsageSpooled")
         if is_spooled and self.dice.chance(0.5):  # what waits in the spool outlives the power
-            trouble = self.trouble("power")
+            trouble = self.trouble(self.random.choice(["power", "kill all"]))
         self.end_trouble(process, trouble)
         if is_spooled:
             self.processes[0].engine.read_spool()
