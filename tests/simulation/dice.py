@@ -112,7 +112,8 @@ class Dice:
     def instant(self, now: datetime) -> datetime:
         """Return the instant of a call that is recorded: mostly past, sometimes to come, seldom long ago."""
         if self.chance(0.1):  # Monrovia's days began at 00:44:30 UTC then, between two quarter-hours
-            return datetime(1971, 6, 1, tzinfo=UTC) + timedelta(seconds=self.random.randrange(2 * 24 * 3600))
+            first = datetime(1971, 6, 1, tzinfo=UTC) + timedelta(hours=self.random.randrange(48))
+            return first + timedelta(minutes=44, seconds=self.random.randrange(60))
         return now - self.span() if self.chance(0.7) else now + self.span()
 
 

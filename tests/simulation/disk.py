@@ -89,6 +89,8 @@ class Fault:
     after: int
     once: bool = False
     is_full: bool = False
+    only_syncs: bool = False
+    """Whether only syncs count: the moment in which all is written and nobody knows whether it is kept."""
 
 
 @dataclass(eq=False)
@@ -135,12 +137,12 @@ class Disk:
         found = path.stat()
         self._files.pop((found.st_dev, found.st_ino), None)
 
-    def refuses(self, process: object) -> bool:
+    def refuses(self, process: object, *, syncs: bool = False) -> bool:
         """Count an operation, and say whether it fails."""
         if process in self.dead:
             return True
         self.operations += 1
-        if self.fault is None:
+        if self.fault is None or (self.fault.only_syncs and not syncs):
             return False
         self.fault.after -= 1
         return self.fault.after == -1 if self.fault.once else self.fault.after < 0
@@ -289,7 +291,7 @@ class _Layer:
         """Make a file durable; one that fails loses what was pending, as a kernel that gives up on dirty pages does."""
         opened = self._opened[file]
         disk = opened.disk
-        if disk.refuses(opened.process):
+        if disk.refuses(opened.process, syncs=True):
             if disk.fault is not None and disk.fault.once:
                 opened.kept.pending.clear()
             return c.IOERR_FSYNC

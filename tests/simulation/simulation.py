@@ -231,6 +231,8 @@ class Simulation:
         if kind == "power" and self.durability == "full":
             left = self.random.choice(["synced", "part"])
         once = kind in {"error", "full"} and self.dice.chance(0.8)
+        if kind == "error" and self.dice.chance(0.5):
+            return Trouble(kind, Fault(self.random.randrange(2), once=True, only_syncs=True), left)
         return Trouble(kind, Fault(self.random.randrange(16), once=once, is_full=kind == "full"), left)
 
     def do_in_trouble(

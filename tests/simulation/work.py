@@ -35,7 +35,7 @@ WEIGHTS = {
     "set_budget": 3,
     "change_budget": 4,
     "pass_time": 7,
-    "jump": 2,
+    "jump": 4,
     "look_back": 2,
     "reopen": 1,
     "new_prices": 1,
