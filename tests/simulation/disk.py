@@ -185,7 +185,7 @@ class _Opened:
     methods: c.IoMethods
     """The file system's own."""
     names_folder: bool
-    """Whether SQLite will sync the folder with the first sync of this file, which is new."""
+    """Whether SQLite will sync the folder too, with this handle's first sync: so it does for journals and logs."""
 
 
 class _Layer:
@@ -230,14 +230,13 @@ class _Layer:
         if disk.process in disk.dead or (not path.exists() and disk.refuses(disk.process)):
             ctypes.c_void_p.from_address(file).value = None
             return c.CANTOPEN
-        is_new = not path.exists()
         code = int(self._open(vfs, name, file, flags, out))
         kept = disk.kept(path) if code == c.OK else None
         if kept is not None:
             pointer = ctypes.c_void_p.from_address(file)
             methods = c.IoMethods.from_address(pointer.value or 0)
             kept.is_watched = True
-            self._opened[file] = _Opened(disk, kept, disk.process, methods, is_new)
+            self._opened[file] = _Opened(disk, kept, disk.process, methods, not flags & c.MAIN_DB)
             pointer.value = ctypes.addressof(self._swapped(methods))
         return code
 

@@ -18,7 +18,7 @@ from tests.simulation import reading
 from tests.simulation.dice import BEGINNINGS, RUNS, Dice
 from tests.simulation.disk import Disk, Fault, Left, seeded, watched
 from tests.simulation.model import Model, No, period
-from tests.simulation.prices import give_prices
+from tests.simulation.prices import table_file
 from tokencalc import Engine, TokencalcError
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
@@ -131,9 +131,8 @@ class Simulation:
             clock=self.clock,
             settings=Settings(suspect_close_after_s=CLOSE_AFTER_S, run=run or None),
             durability=self.durability,
-            prices=None,
+            prices=[table_file(self.table)],  # from the start: what waits in the spool may be priced at the opening
         )
-        give_prices(engine, self.table)
         return Process(engine, number, run, self.table)
 
     def start_all(self, processes: int) -> None:
