@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.model import RATES, About, Rule, price
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from random import Random
 
 AGENTS, USERS, PROJECTS, TEAMS = ("a", "b", None), ("u", "v", None), ("p", None), ("x", "y", None)
@@ -30,7 +29,7 @@ SCOPES: tuple[dict[str, str], ...] = (
     {"provider": "acme"},
     {"provider": "*"},
 )
-ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana")
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana", "Africa/Monrovia")
 # Days on which a zone above moves its clocks, the end of a year, and a plain day.
 BEGINNINGS = (
     "2026-03-28T20:00:00Z",
@@ -111,7 +110,10 @@ class Dice:
         return timedelta(seconds=self.random.choice([1, 5, 61, 900, 3700, 20_000, 90_000, 700_000]))
 
     def instant(self, now: datetime) -> datetime:
-        """Return the instant of a call that is recorded: mostly past, sometimes to come."""
+        """Return the instant of a call that is recorded: mostly past, sometimes to come, seldom long ago."""
+        if self.chance(0.1):  # Monrovia's days began at 00:44:30 UTC then, between two quarter-hours
+            first = datetime(1971, 6, 1, tzinfo=UTC) + timedelta(hours=self.random.randrange(48))
+            return first + timedelta(minutes=44, seconds=self.random.randrange(60))
         return now - self.span() if self.chance(0.7) else now + self.span()
 
 

@@ -89,6 +89,8 @@ class Fault:
     after: int
     once: bool = False
     is_full: bool = False
+    only_syncs: bool = False
+    """Whether only syncs count: the moment in which all is written and nobody knows whether it is kept."""
 
 
 @dataclass(eq=False)
@@ -135,12 +137,12 @@ class Disk:
         found = path.stat()
         self._files.pop((found.st_dev, found.st_ino), None)
 
-    def refuses(self, process: object) -> bool:
+    def refuses(self, process: object, *, syncs: bool = False) -> bool:
         """Count an operation, and say whether it fails."""
         if process in self.dead:
             return True
         self.operations += 1
-        if self.fault is None:
+        if self.fault is None or (self.fault.only_syncs and not syncs):
             return False
         self.fault.after -= 1
         return self.fault.after == -1 if self.fault.once else self.fault.after < 0
@@ -183,7 +185,7 @@ class _Opened:
     methods: c.IoMethods
     """The file system's own."""
     names_folder: bool
-    """Whether SQLite will sync the folder with the first sync of this file, which is new."""
+    """Whether SQLite will sync the folder too, with this handle's first sync: so it does for journals and logs."""
 
 
 class _Layer:
@@ -228,14 +230,13 @@ class _Layer:
         if disk.process in disk.dead or (not path.exists() and disk.refuses(disk.process)):
             ctypes.c_void_p.from_address(file).value = None
             return c.CANTOPEN
-        is_new = not path.exists()
         code = int(self._open(vfs, name, file, flags, out))
         kept = disk.kept(path) if code == c.OK else None
         if kept is not None:
             pointer = ctypes.c_void_p.from_address(file)
             methods = c.IoMethods.from_address(pointer.value or 0)
             kept.is_watched = True
-            self._opened[file] = _Opened(disk, kept, disk.process, methods, is_new)
+            self._opened[file] = _Opened(disk, kept, disk.process, methods, not flags & c.MAIN_DB)
             pointer.value = ctypes.addressof(self._swapped(methods))
         return code
 
@@ -289,7 +290,7 @@ class _Layer:
         """Make a file durable; one that fails loses what was pending, as a kernel that gives up on dirty pages does."""
         opened = self._opened[file]
         disk = opened.disk
-        if disk.refuses(opened.process):
+        if disk.refuses(opened.process, syncs=True):
             if disk.fault is not None and disk.fault.once:
                 opened.kept.pending.clear()
             return c.IOERR_FSYNC

@@ -483,13 +483,13 @@ def _span(kind: str, timezone: str, at: datetime) -> Span:
 
 
 def _hour(zone: ZoneInfo, at: datetime) -> Span:
-    """Look around in steps of 5 minutes: an hour is what shares the local hour and the offset."""
+    """Look around in steps of half a minute: an hour is what shares the local hour and the offset."""
 
     def named(instant: datetime) -> str:
         return instant.astimezone(zone).strftime("%Y-%m-%dT%H%z")
 
-    step = timedelta(minutes=5)
-    start = at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0)
+    step = timedelta(seconds=30)
+    start = at.replace(second=at.second // 30 * 30, microsecond=0)
     end = start + step
     while named(start - step) == named(at):
         start -= step

@@ -15,16 +15,24 @@ if TYPE_CHECKING:
     from tokencalc import Engine
 
 
+_folder = TemporaryDirectory()
+
+
 @cache
-def catalog(table: str) -> Catalog:
-    """Return the packaged tables with one of ours on top; a rate per million tokens is pico-dollars over a million."""
+def table_file(table: str) -> Path:
+    """Return the file of one of the tables; a rate per million tokens is pico-dollars over a million."""
     rates = {}
     for model, (rate_in, rate_out) in RATES[table].items():
         rates[model] = {"input_per_mtok": f"{rate_in / 10**6:f}"}
         if rate_out is not None:
             rates[model]["output_per_mtok"] = f"{rate_out / 10**6:f}"
-    with TemporaryDirectory() as folder:
-        return Catalog.packaged().with_files([write_table(Path(folder), rates)])
+    return write_table(Path(_folder.name), rates)
+
+
+@cache
+def catalog(table: str) -> Catalog:
+    """Return the packaged tables with one of ours on top."""
+    return Catalog.packaged().with_files([table_file(table)])
 
 
 def give_prices(engine: Engine, table: str) -> None:

@@ -18,7 +18,7 @@ from tests.simulation import reading
 from tests.simulation.dice import BEGINNINGS, RUNS, Dice
 from tests.simulation.disk import Disk, Fault, Left, seeded, watched
 from tests.simulation.model import Model, No, period
-from tests.simulation.prices import give_prices
+from tests.simulation.prices import table_file
 from tokencalc import Engine, TokencalcError
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
@@ -131,9 +131,8 @@ class Simulation:
             clock=self.clock,
             settings=Settings(suspect_close_after_s=CLOSE_AFTER_S, run=run or None),
             durability=self.durability,
-            prices=None,
+            prices=[table_file(self.table)],  # from the start: what waits in the spool may be priced at the opening
         )
-        give_prices(engine, self.table)
         return Process(engine, number, run, self.table)
 
     def start_all(self, processes: int) -> None:
@@ -231,6 +230,8 @@ class Simulation:
         if kind == "power" and self.durability == "full":
             left = self.random.choice(["synced", "part"])
         once = kind in {"error", "full"} and self.dice.chance(0.8)
+        if kind == "error" and self.dice.chance(0.5):
+            return Trouble(kind, Fault(self.random.randrange(2), once=True, only_syncs=True), left)
         return Trouble(kind, Fault(self.random.randrange(16), once=once, is_full=kind == "full"), left)
 
     def do_in_trouble(
@@ -248,7 +249,7 @@ class Simulation:
         self.say(f"     {'the fault struck' if struck else 'it was over before'}, answered {found!r:.100}")
         is_spooled = found == No("UsageSpooled")
         if is_spooled and self.dice.chance(0.5):  # what waits in the spool outlives the power
-            trouble = self.trouble("power")
+            trouble = self.trouble(self.random.choice(["power", "kill all"]))
         self.end_trouble(process, trouble)
         if is_spooled:
             self.processes[0].engine.read_spool()

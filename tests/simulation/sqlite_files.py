@@ -16,7 +16,8 @@ IOERR_WRITE = 10 | (3 << 8)
 IOERR_FSYNC = 10 | (4 << 8)
 IOERR_DELETE = 10 | (10 << 8)
 CANTOPEN = 14
-KEPT_FILES = 0x100 | 0x800 | 0x80000
+MAIN_DB = 0x100
+KEPT_FILES = MAIN_DB | 0x800 | 0x80000
 """SQLITE_OPEN_MAIN_DB, _MAIN_JOURNAL and _WAL: files whose content has to survive; others are scratch."""
 
 Open = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)

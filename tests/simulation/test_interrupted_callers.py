@@ -41,6 +41,27 @@ def test_an_interrupt_at_any_line_leaves_the_turn_to_others_and_the_engine_fit(t
         assert engine.verify().problems == ()
 
 
+def test_an_interrupt_at_any_line_of_what_is_done_aside_leaves_the_turn_and_the_sync_of_money(tmp_path: Path) -> None:
+    with Engine.open(tmp_path / "ledger.db", clock=ManualClock(), settings=Settings()) as engine:
+        engine.set_budget(Budget(name="b", limit_usd=100))
+        connection = engine.store._open_writing()
+        (full,) = connection.execute("PRAGMA synchronous").fetchone()
+        for line in count():
+            was_interrupted = False
+            try:
+                with interrupts(line):
+                    engine.store.aside(lambda _: None)
+            except KeyboardInterrupt:
+                was_interrupted = True
+            assert is_free(tmp_path / "ledger.db-lock"), line
+            engine.budgets()  # any transaction of the book
+            assert connection.execute("PRAGMA synchronous").fetchone() == (full,), line
+            if not was_interrupted:
+                break
+        assert line > 15
+        assert engine.verify().problems == ()
+
+
 def is_free(lock: Path) -> bool:
     """Whether another process could take the turn to write now."""
     descriptor = os.open(lock, os.O_RDWR)

@@ -35,7 +35,7 @@ WEIGHTS = {
     "set_budget": 3,
     "change_budget": 4,
     "pass_time": 7,
-    "jump": 2,
+    "jump": 4,
     "look_back": 2,
     "reopen": 1,
     "new_prices": 1,
@@ -78,7 +78,11 @@ class Work(Simulation):
         """Book a call without a hold."""
         arguments = {"model": self.random.choice(MODELS), **self.dice.who(), **self.dice.spent()}
         if self.dice.chance(0.3):
+            arguments = {"model": "ghost-9", **self.dice.who(), "cost_usd": self.amount_to_a_threshold()}
+        if self.dice.chance(0.3):
             arguments["at"] = self.dice.instant(self.now)
+            if arguments["at"].year < 2026:  # before the first rate card
+                arguments["model"] = "ghost-9"
         if self.dice.chance(0.1):
             arguments["notional"] = True
         if self.dice.chance(0.4):
@@ -112,6 +116,20 @@ class Work(Simulation):
         left = self.model.clone().status(rule.name, value, self.now, run, self.now)["available"]
         assert isinstance(left, int)
         return left + self.random.choice([-1, 0, 0, 1]) if left else 0
+
+    def amount_to_a_threshold(self) -> int:
+        """Return what takes one budget to a threshold, or a pico-dollar beside it."""
+        rules = [rule for rule in self.model.rules.values() if rule.alert_at and self.instances(rule)]
+        if not rules:
+            return self.dice.amount()
+        rule = self.random.choice(rules)
+        value, run = self.random.choice(self.instances(rule))
+        said = self.model.clone().status(rule.name, value, self.now, run, self.now)
+        limit, spent = said["limit"], said["spent"]
+        assert isinstance(limit, int)
+        assert isinstance(spent, int)
+        reached = limit * self.random.choice(rule.alert_at) // 100 - spent
+        return max(0, reached + self.random.choice([0, 0, 1]))
 
     def ask(self, verb: str, arguments: dict[str, Any], process: Process) -> None:
         """Record or reserve, as the arguments say."""
@@ -333,12 +351,22 @@ class Work(Simulation):
     # time, prices, processes
 
     def pass_time(self, _: Process) -> None:
-        """Let time pass."""
-        self.clock.advance(self.dice.span().total_seconds())
+        """Let time pass, or wait for the very instant at which a hold becomes suspect."""
+        ends = [hold.expires for hold in self.model.holds.values() if hold.state == "open" and hold.expires > self.now]
+        if ends and self.dice.chance(0.4):
+            self.clock.advance((min(ends) - self.now).total_seconds())
+        else:
+            self.clock.advance(self.dice.span().total_seconds())
 
-    def jump(self, _: Process) -> None:
-        """Set the wall clock, forward or back, by seconds or by hours."""
-        self.clock.jump_to(self.now + self.random.choice([1, -1, -1]) * self.dice.span())
+    def jump(self, process: Process) -> None:
+        """Set the wall clock, forward or back, by seconds or by weeks; sometimes a budget is set by that clock."""
+        away = self.random.choice([1, -1, -1]) * self.dice.span()
+        self.clock.jump_to(self.now + away)
+        if self.dice.chance(0.5):
+            self.set_budget(process)
+            if self.dice.chance(0.5):  # and somebody sets the clock right
+                self.clock.jump_to(self.now - away)
+                self.check_budgets(self.random.choice(self.processes))  # the first may have been killed by now
 
     def reopen(self, process: Process) -> None:
         """Close a process in order, and begin anew."""

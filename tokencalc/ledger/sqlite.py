@@ -87,6 +87,7 @@ class SqliteStore:
         self._file: tuple[int, int] | None = None
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
+        self._is_relaxed = False
         self._lock = WriteLock(self.path, wait_s=_BUSY_TIMEOUT_MS / 1000)
         self._gate, self._reading_gate = threading.Lock(), threading.Lock()
         self._events: list[Event] = []
@@ -162,6 +163,8 @@ class SqliteStore:
         transaction = self._transaction
         if connection.in_transaction:  # an interrupt fell into the handling of another one
             self._roll_back(connection)
+        if self._is_relaxed:  # an interrupt fell into the end of what was done aside: money is synced all the same
+            self._sync_again(connection)
         try:
             connection.execute("BEGIN IMMEDIATE")
             keys = [key for step in steps for key in step.idempotency_keys]
@@ -202,21 +205,34 @@ class SqliteStore:
 
         Nothing of it can take an entry with it when it fails, and the next entry's sync takes it along.
         """
-        with self._gate, self._translated():
-            connection = self._open_writing()
-            with self._lock:
-                connection.execute("PRAGMA synchronous = NORMAL")
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    found = work(connection)
-                    connection.execute("COMMIT")
-                except BaseException:  # bulk: whatever stops it, nothing half done is left to the next batch
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                    raise
-                finally:
-                    connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        try:
+            with self._gate, self._translated():
+                connection = self._open_writing()
+                with self._lock:
+                    found = self._do_aside(connection, work)
+        except BaseException:  # bulk: an interrupt may have fallen into the lock's own leaving
+            self._lock.leave()
+            raise
         return found
+
+    def _do_aside(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._is_relaxed = True
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            found = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:  # bulk: whatever stops it, nothing half done is left to the next batch
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._sync_again(connection)
+        return found
+
+    def _sync_again(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        self._is_relaxed = False
 
     # connections
 
