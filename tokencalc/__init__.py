@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tokencalc.alerts.alerts import Alerts
     from tokencalc.async_engine import AsyncEngine
     from tokencalc.budgets.budget import Budget
     from tokencalc.budgets.setting import BudgetStatus
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Alerts": "tokencalc.alerts.alerts",
     "AsyncEngine": "tokencalc.async_engine",
     "BreakerOpen": "tokencalc.errors",
     "Budget": "tokencalc.budgets.budget",
@@ -76,6 +78,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alerts",
     "AsyncEngine",
     "BreakerOpen",
     "Budget",

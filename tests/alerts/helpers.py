@@ -7,8 +7,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from tokencalc.alerts.alerts import Alerts, Subscription
-from tokencalc.alerts.channels import failed
+from tokencalc.alerts.alerts import Alerts
+from tokencalc.alerts.channels import Subscription, failed
 
 if TYPE_CHECKING:
     from datetime import datetime

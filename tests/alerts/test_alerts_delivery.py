@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.alerts.helpers import Inbox, alerts_of, states
-from tokencalc import Engine, Monitor
-from tokencalc.alerts.alerts import Alerts, Subscription
-from tokencalc.alerts.channels import ConsoleChannel, FileChannel
+from tokencalc import AsyncEngine, Engine, Monitor
+from tokencalc.alerts.alerts import Alerts
+from tokencalc.alerts.channels import ConsoleChannel, FileChannel, Subscription
 from tokencalc.alerts.outbox import FIRST_RETRY_S, LAST_RETRY_S, LEASE_S, retry_s, take
 from tokencalc.alerts.rules import Metric, Rule
 from tokencalc.clock import ManualClock, micros_from_instant
@@ -138,8 +139,8 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from tokencalc import Engine
-from tokencalc.alerts.alerts import Alerts, Subscription
-from tokencalc.alerts.channels import FileChannel
+from tokencalc.alerts.alerts import Alerts
+from tokencalc.alerts.channels import FileChannel, Subscription
 from tokencalc.alerts.rules import Metric, Rule
 rule = Rule(name="r", severity="HIGH", condition=Metric(name="m"), threshold=Decimal(1))
 with Engine.open(sys.argv[1]) as engine:
@@ -283,3 +284,14 @@ def test_a_console_that_is_closed_is_a_failure(engine: Engine) -> None:
     alerts = Alerts(engine, rules=(), channels=(Subscription(ConsoleChannel(name="console", stream=stream)),))
     with pytest.raises(DeliveryFailed, match="channel console: the stream takes nothing"):
         alerts.test("console")
+
+
+def test_an_async_engine_has_alerts_too(tmp_path: Path) -> None:
+    async def work() -> list[str]:
+        async with AsyncEngine.open(tmp_path / "usage.db", settings=Settings()) as engine:
+            await engine.record_metric("m", 5)
+            alerts = Alerts(engine, rules=(LOUD,), channels=())
+            assert len(Alerts.of(engine, environ={}).rules) > 10
+            return states(await asyncio.to_thread(alerts.check))
+
+    assert asyncio.run(work()) == ["loud firing"]

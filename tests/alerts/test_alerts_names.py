@@ -12,8 +12,8 @@ import pytest
 
 from tests.alerts.helpers import Inbox, alerts_of
 from tokencalc import Budget
-from tokencalc.alerts.alerts import Alerts, Subscription
-from tokencalc.alerts.channels import ConsoleChannel
+from tokencalc.alerts.alerts import Alerts
+from tokencalc.alerts.channels import ConsoleChannel, Subscription
 from tokencalc.alerts.mail import MailChannel
 from tokencalc.alerts.messages import Message, message_from, message_text
 from tokencalc.alerts.rules import Metric, Rule

@@ -205,6 +205,7 @@ def test_an_answer_that_is_no_http_is_a_failure(receiver: Receiver) -> None:
         ["fe80::1%eth0"],
         ["::ffff:192.168.0.1"],
         ["64:ff9b::7f00:1"],
+        ["64:ff9b:1::808:808"],
         ["2002:7f00:1::"],
         ["0.0.0.0"],  # noqa: S104  # that it is refused is the point
         ["100.64.0.1"],

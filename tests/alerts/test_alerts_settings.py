@@ -46,8 +46,7 @@ def test_the_pages_example_is_read_as_it_says(tmp_path: Path) -> None:
     settings = settings_of(text, tmp_path)
     rules = {rule.name: rule for rule in rules_from(settings)}
     assert set(rules) == {rule.name for rule in SHIPPED} - {"swap_high"} | {"slow_search", "errors", "cost_of_models"}
-    assert rules["cost_day"].threshold == 25
-    assert rules["cost_day"].severity == "HIGH"
+    assert (rules["cost_day"].threshold, rules["cost_day"].severity) == (Decimal(25), "HIGH")
     assert rules["slow_search"].condition == Metric(name="operation.duration_mean_s", labels={"operation": "search"})
     assert (rules["slow_search"].for_s, rules["slow_search"].channels) == (60, ("ops",))
     assert isinstance(rules["errors"].condition, Ratio)

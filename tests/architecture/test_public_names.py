@@ -11,6 +11,7 @@ import pytest
 import tokencalc
 
 NAMES = [
+    "Alerts",
     "AsyncEngine",
     "BreakerOpen",
     "Budget",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
 
 def is_public(text: str) -> bool:
@@ -35,6 +36,8 @@ def is_public(text: str) -> bool:
 def _inside(address: Address) -> list[Address]:
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
+    if address in _NAT64_LOCAL:  # older versions of ipaddress take it for public
+        return [ipaddress.IPv6Address(1)]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
     found: list[Address] = [address]

@@ -15,14 +15,15 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, get_args
 
 from tokencalc.alerts import book, outbox
-from tokencalc.alerts.channels import ConsoleChannel
+from tokencalc.alerts.channels import ConsoleChannel, Subscription
 from tokencalc.alerts.delivery import Courier, Delivered
 from tokencalc.alerts.lifecycle import State
 from tokencalc.alerts.messages import Message
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.readings import readings_of
 from tokencalc.alerts.records import number_of
-from tokencalc.alerts.rules import SEVERITIES, Severity
+from tokencalc.alerts.rules import SEVERITIES
+from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import instant_text, micros_from_instant
 from tokencalc.context import label_from
 from tokencalc.errors import AlertInvalid, CallInvalid
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from tokencalc.alerts.channels import Channel
     from tokencalc.alerts.records import Alert
     from tokencalc.alerts.rules import Rule
     from tokencalc.engine import Engine
@@ -41,13 +41,6 @@ if TYPE_CHECKING:
 STATES: tuple[State, ...] = get_args(State)
 SHOWN: tuple[State, ...] = ("firing", "acknowledged", "resolved")
 """States of what was told; the others are on their way there."""
-
-
-class Subscription(NamedTuple):
-    """A channel and the least severity that it is told of."""
-
-    channel: Channel
-    least: Severity = "INFO"
 
 
 class Waiting(NamedTuple):
@@ -63,13 +56,14 @@ class Alerts:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | AsyncEngine,
         *,
         rules: Sequence[Rule] = SHIPPED,
         channels: Sequence[Subscription] = (Subscription(ConsoleChannel(name="console")),),
     ) -> None:
         """Take rules and channels; AlertInvalid where a name is there twice, or a rule tells a channel that is none."""
-        self._engine, self._store, self._clock = engine, engine.store, engine.clock
+        self._engine = _plain(engine)
+        self._store, self._clock = self._engine.store, self._engine.clock
         self.rules, self.channels = tuple(rules), tuple(channels)
         names = [one.channel.name for one in self.channels]
         _refuse_twice("rule", [rule.name for rule in self.rules])
@@ -86,18 +80,19 @@ class Alerts:
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
 
     @classmethod
-    def of(cls, engine: Engine, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> Self:
+    def of(
+        cls, engine: Engine | AsyncEngine, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None
+    ) -> Self:
         """Take the rules and channels of the engine's settings; without channels, a console's alone.
 
         Secrets come from variables (``os.environ`` if None); consoles write to ``stream`` (stderr if None).
         """
         from tokencalc.alerts import settings  # noqa: PLC0415  # mail and TLS, for those who use them
 
-        found = settings.channels_from(
-            engine.settings, environ=os.environ if environ is None else environ, stream=stream
-        )
+        told = _plain(engine).settings
+        found = settings.channels_from(told, environ=os.environ if environ is None else environ, stream=stream)
         default = (Subscription(ConsoleChannel(name="console", stream=stream)),)
-        return cls(engine, rules=settings.rules_from(engine.settings), channels=found or default)
+        return cls(engine, rules=settings.rules_from(told), channels=found or default)
 
     def _channels_of(self, rule: Rule) -> tuple[str, ...]:
         return tuple(
@@ -199,6 +194,10 @@ class Alerts:
             told = connection.execute("SELECT DISTINCT channel FROM outbox WHERE alert_id = ?", (number,)).fetchall()
             book.queue(connection, alert, "resolved", [name for (name,) in told], number, now_us)
         return alert
+
+
+def _plain(engine: Engine | AsyncEngine) -> Engine:
+    return engine.engine if isinstance(engine, AsyncEngine) else engine
 
 
 def _refuse_twice(what: str, names: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tokencalc.errors import DeliveryFailed
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from tokencalc.alerts.messages import Message
+    from tokencalc.alerts.rules import Severity
 
 
 class Channel(Protocol):
@@ -30,6 +31,13 @@ class Channel(Protocol):
 
     def send(self, message: Message, at: datetime) -> None:
         """Hand a message over at an instant, or raise DeliveryFailed."""
+
+
+class Subscription(NamedTuple):
+    """A channel and the least severity that it is told of."""
+
+    channel: Channel
+    least: Severity = "INFO"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

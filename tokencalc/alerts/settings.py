@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, get_args
 
-from tokencalc.alerts.alerts import Subscription
-from tokencalc.alerts.channels import ConsoleChannel, FileChannel
+from tokencalc.alerts.channels import ConsoleChannel, FileChannel, Subscription
 from tokencalc.alerts.mail import MailChannel
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Ratio, Rule, severity_from
