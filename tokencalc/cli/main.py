@@ -35,6 +35,7 @@ _HELP = {
     "import": "Book the calls in your coding agents' logs.",
     "monitor": "Budgets, spending, limiters and the machine, once or live.",
     "resources": "This machine: processor, memory, disks; once, or line by line into a log.",
+    "ci": "A gate for CI: budgets, a baseline, unpriced calls.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
     "demo": "The main job on sample logs, in a ledger of its own.",
@@ -139,6 +140,10 @@ def _load_rare(name: str) -> click.Command | None:
         from tokencalc.cli.importing import import_logs
 
         return import_logs
+    if name == "ci":
+        from tokencalc.cli.ci import ci
+
+        return ci
     if name == "prices":
         from tokencalc.cli.prices import prices
 
