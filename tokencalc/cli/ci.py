@@ -36,9 +36,15 @@ if TYPE_CHECKING:
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.gate.baseline import Baseline
     from tokencalc.gate.expressions import Growth
+    from tokencalc.gate.judging import CheckKind
     from tokencalc.gate.run import Run
 
-_ORDER = (("budget", REFUSED), ("regression", REGRESSED), ("metric", REGRESSED), ("unpriced", UNPRICED))
+_ORDER: tuple[tuple[CheckKind, int], ...] = (
+    ("budget", REFUSED),
+    ("regression", REGRESSED),
+    ("metric", REGRESSED),
+    ("unpriced", UNPRICED),
+)
 """Which code a run ends with where several checks failed: the first of these, then that of nothing measured."""
 
 _SOURCES = (
@@ -66,7 +72,11 @@ _DEMANDS = (
     click.option("--baseline", metavar="FILE", help="Compare with a run that was saved: FILE, git:REV, git:REV:FILE."),
     click.option("--save-baseline", metavar="FILE", help="Save this run to compare with."),
     click.option(
-        "--fail", "fails", multiple=True, metavar="RULE", help="cost:10%, output_tokens:20%, metric:NAME<=X; repeatable."
+        "--fail",
+        "fails",
+        multiple=True,
+        metavar="RULE",
+        help="cost:10%, output_tokens:20%, metric:NAME<=X; repeatable.",
     ),
     click.option("--noise", metavar="USD", help="Changes of the cost below this never fail."),
     click.option("--strict-prices", is_flag=True, help="Exit with 5 if a call has no whole price."),
@@ -103,7 +113,7 @@ def _with(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
 )
 @_with(*_SOURCES, *_DEMANDS, *_OUTPUTS)
 @click.pass_context
-def ci(context: click.Context, **options: Any) -> int:
+def ci(context: click.Context, /, **options: Any) -> int:
     """Judge what a run used: by budgets, by a baseline, by prices that are missing.
 
     Without --usage the ledger's entries are the run, and its budgets have to hold. Exit codes: 3 a budget is
@@ -215,9 +225,7 @@ def _metrics(
     engine: Engine, expressions: tuple[Growth | MetricBound, ...], options: dict[str, Any]
 ) -> dict[str, float | None]:
     since, until = options["since"], options["until"]
-    return {
-        bound.text: _metric(engine, bound, since, until) for bound in expressions if isinstance(bound, MetricBound)
-    }
+    return {bound.text: _metric(engine, bound, since, until) for bound in expressions if isinstance(bound, MetricBound)}
 
 
 def _metric(engine: Engine, bound: MetricBound, since: datetime | None, until: datetime | None) -> float | None:

@@ -97,7 +97,9 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 def _missing(place: str, why: str) -> Baseline:
     return Baseline(
         place=place,
-        missing=f"No baseline yet: {why}; nothing was compared. `tokencalc ci --save-baseline {DEFAULT_FILE}` makes one.",
+        missing=(
+            f"No baseline yet: {why}; nothing was compared. `tokencalc ci --save-baseline {DEFAULT_FILE}` makes one."
+        ),
     )
 
 

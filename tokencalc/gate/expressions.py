@@ -85,16 +85,16 @@ class MetricBound:
 
 def expression_from(text: str) -> Growth | MetricBound:
     """Read one expression; CallInvalid says which there are."""
-    given = text.strip()
-    if given.startswith(_METRIC):
-        return _metric(given)
+    if text.strip().startswith(_METRIC):
+        return _metric(text.strip())
+    given = "".join(text.split())
     figure, colon, limit = given.removeprefix(_EACH).partition(":")
     if not colon or figure not in (COST, *COUNTS):
         raise _refused(text, f"expected one of {', '.join((COST, *COUNTS))} or metric before the colon")
     each = given.startswith(_EACH)
     try:
         if limit.endswith("%"):
-            return Growth(text=given, figure=figure, percent=amount_from(limit[:-1].strip(), name="percent"), each=each)
+            return Growth(text=given, figure=figure, percent=amount_from(limit[:-1], name="percent"), each=each)
         if figure == COST:
             return Growth(text=given, figure=figure, most=_pico(limit, text), each=each)
     except MoneyInvalid as error:

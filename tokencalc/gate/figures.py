@@ -139,7 +139,5 @@ def compared(run: dict[str, Figures], base: dict[str, Figures]) -> Comparison:
     both = [pair for pair in pairs if pair.run is not None and pair.base is not None]
     return Comparison(
         pairs=pairs,
-        common=Pair(
-            "total", total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both)
-        ),
+        common=Pair("total", total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both)),
     )

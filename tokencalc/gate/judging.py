@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tokencalc.gate.expressions import COST, Growth, MetricBound
 from tokencalc.gate.figures import NOTHING, Comparison, Figures, Pair, compared, figures_by_name, total
 from tokencalc.gate.run import NOBODY
-from tokencalc.gate.words import change_text, figure_text, usd_text
+from tokencalc.gate.words import calls_text, change_text, figure_text, usd_text
 from tokencalc.money import pico_from_usd
 from tokencalc.reports.text import safe_text
 
@@ -142,7 +142,7 @@ def _spent(what: str, spent: int, limit: int, unpriced: int, warn_at: int | None
     if spent > limit:
         state = "failed"
     above = f", {usd_text(spent - limit)} above it" if spent > limit else ""
-    unknown = f"; {unpriced} calls without a whole price are not in it" if unpriced else ""
+    unknown = f"; {calls_text(unpriced)} no whole price and may not be in it" if unpriced else ""
     text = f"{safe_text(what)}: {usd_text(spent)} of {usd_text(limit)}{above}{unknown}"
     return Check(kind="budget", what=what, state=state, text=text, name=name)
 
@@ -173,9 +173,7 @@ def _metric(bound: MetricBound, demands: Demands) -> Check:
         return Check(kind=kind, what=bound.text, state=state, text=text)
     state = "ok" if bound.allows(value) else "failed"
     said = "mean" if bound.average else "newest sample"
-    return Check(
-        kind="metric", what=bound.text, state=state, text=f"{safe_text(bound.text)}: the {said} is {value!r}."
-    )
+    return Check(kind="metric", what=bound.text, state=state, text=f"{safe_text(bound.text)}: the {said} is {value!r}.")
 
 
 def _growth(growth: Growth, comparison: Comparison, noise_pico: int) -> Iterator[Check]:
@@ -214,7 +212,7 @@ def _unpriced(run: Run, whole: Figures, demands: Demands) -> Iterator[Check]:
     state: State = "failed" if demands.strict_prices else "warning"
     for (name, model), calls in unpriced_models(run).items():
         who = "" if name == NOBODY else f" ({safe_text(name)})"
-        text = f"{safe_text(model)}{who}: {calls} calls have no whole price, so the cost is not known."
+        text = f"{safe_text(model)}{who}: {calls_text(calls)} no whole price, so the cost is not known."
         yield Check(kind="unpriced", what=f"price of {model}", state=state, text=text, name=name)
     if demands.strict_prices and whole.calls and not whole.unpriced_calls:
         yield Check(kind="unpriced", what="prices", state="ok", text="Every call has a price.")

@@ -47,7 +47,7 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def run_json(run: Run) -> str:
-    """Return the document as JSON text, one kind of call on a line, so that a changed baseline can be read as a diff."""
+    """Return the document as JSON text, one kind of call on a line: a changed baseline can be read as a diff."""
     document = run_document(run)
     calls = document.pop("calls")
     head = to_json(document, indent=2).removesuffix("\n}")
@@ -137,7 +137,9 @@ def _text(value: object) -> str:
 def _broken(place: str, error: Exception) -> CallInvalid:
     if isinstance(error, CallInvalid):
         return error
-    reason = f"no {error}" if isinstance(error, KeyError) else error.message if isinstance(error, InvalidInput) else error
+    reason = (
+        f"no {error}" if isinstance(error, KeyError) else error.message if isinstance(error, InvalidInput) else error
+    )
     return CallInvalid(
         f"{place}: expected a run as `tokencalc ci --save-baseline` writes it, found a broken one ({reason!s:.200}); "
         "write it anew",

@@ -34,6 +34,8 @@ def headline(verdict: Verdict) -> str:
     whole = verdict.total
     unknown = f" and {whole.unpriced_calls:,} without a whole price" if whole.unpriced_calls else ""
     cost = f"{usd_text(whole.booked_pico)} for {whole.calls:,} {'call' if whole.calls == 1 else 'calls'}{unknown}"
+    if not verdict.checks:
+        return cost
     outcome = f"{len(verdict.failed)} failed" if verdict.failed else "within what is allowed"
     return f"{cost}: {outcome}"
 

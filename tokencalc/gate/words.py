@@ -25,6 +25,11 @@ def usd_text(pico: int) -> str:
     return f"${display_usd(usd_from_pico(pico))}".replace("$-", "-$").replace("$<", "<$")
 
 
+def calls_text(calls: int) -> str:
+    """Return a count of calls with its noun and a verb's ending: ``1 call has``, ``2 calls have``."""
+    return "1 call has" if calls == 1 else f"{calls:,} calls have"
+
+
 def signed_usd_text(pico: int) -> str:
     """Return a change in pico-dollars with its sign: ``+$0.012300``, ``-$0.012300``, ``$0.000000``."""
     return f"+{usd_text(pico)}" if pico > 0 else usd_text(pico)
