@@ -53,7 +53,7 @@ class _Commands(click.Group):
         standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's signature
         **extra: Any,
     ) -> Any:
-        """Run, tell errors in one line, and end with the exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
+        """Run, tell errors in one line, and end with the exit code: 0 to 6, see `exits`."""
         given = list(sys.argv[1:] if args is None else args)
         _open_closed_streams()
         _make_streams_forgiving()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokencalc.errors import PriceUnknown
+from tokencalc.errors import InvalidInput, PriceUnknown
 from tokencalc.ledger.codec import usage_from_text
 from tokencalc.pricing.evaluate import evaluate
 from tokencalc.usage import token_totals
@@ -127,7 +127,8 @@ def _price(kind: CallKind, catalog: Catalog, at: datetime) -> int | None:
         model = kind.requested_model or kind.model
     try:
         cost = evaluate(catalog, usage, model=model, provider=kind.provider, at=at, context=dict(kind.context))
-    except PriceUnknown:
+    except (PriceUnknown, InvalidInput):
+        # A file may hold names that no table could: what was booked stands, as for any that has no price.
         return None
     return None if cost.unpriced else cost.priced_pico
 
