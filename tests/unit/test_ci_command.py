@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tokencalc.gate.judging import Verdict
     from tokencalc.gate.run import Run
 
-SUMMARISE = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100, "operation": "summarise"}
-CLASSIFY = {"model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 100, "operation": "classify"}
+SUMMARISE: dict[str, Any] = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100, "operation": "summarise"}
+CLASSIFY: dict[str, Any] = {"model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 100, "operation": "classify"}
 COST = Decimal("0.0035") + Decimal(
     "0.00021"
 )  # 1000 x 2.50 + 100 x 10, and 1000 x 0.15 + 100 x 0.60, for a million each
@@ -318,8 +318,13 @@ def test_a_bad_line_is_named(expected: str, line: str, repository: Path) -> None
 
 
 def test_providers_answers_are_taken_as_they_came(repository: Path) -> None:
-    answer = {"id": "a", "model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
-    write(repository, {**answer, "usage": {**answer["usage"], "total_tokens": 1100}})  # type: ignore[dict-item]
+    answer: dict[str, Any] = {
+        "id": "a",
+        "model": "gpt-4o",
+        "choices": [],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 100},
+    }
+    write(repository, {**answer, "usage": {**answer["usage"], "total_tokens": 1100}})
     assert json.loads(gate("--json").stdout)["total"]["cost_usd"] == "0.0035"
 
 
