@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "client",
         "reports",
         "alerts",
+        "gate",
         "monitor",
         "importers",
         "tool_arguments",
@@ -40,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "tool_prices",
         "tool",
     ),
-    ("cli",),
+    ("cli", "pytest_plugin"),
     ("__init__", "__main__"),
 )
 """Rooms from the ground up; a room imports from floors below its own."""
@@ -59,6 +60,7 @@ SIDEWAYS: dict[str, frozenset[str]] = {
         {"arguments", "engine", "estimation", "explaining", "inbox", "prompts", "repricing", "spooling", "verbs"}
     ),
     "limits": frozenset({"providers"}),
+    "gate": frozenset({"reports"}),
     "alerts": frozenset({"reports"}),
     "monitor": frozenset({"alerts", "reports"}),
     "tool_answers": frozenset({"reports"}),
@@ -81,6 +83,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "tiktoken": ("tokencalc/tokens/",),
 }
 """Each library beyond the standard one, with the only files or folders (ending in /) that may import it."""
+
+HOSTS: dict[str, tuple[str, ...]] = {"pytest": ("tokencalc/pytest_plugin.py",)}
+"""Libraries that load a file of ours as their plugin: whoever loads it has them, so they are no dependencies."""
 
 EXTRAS = ("exact", "fast", "gpu")
 """The extras of users; those of developers import nothing in the package."""

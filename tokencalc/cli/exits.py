@@ -26,8 +26,12 @@ INVALID = 2
 """The caller's side: wrong usage, invalid input, an unknown name."""
 REFUSED = 3
 """A budget has no room, or a limit is reached."""
+REGRESSED = 4
+"""A run used more than its baseline allows, or a metric is out of its bound."""
 UNPRICED = 5
 """Something has no price, where ``--strict-prices`` asked to be told."""
+NOTHING = 6
+"""Nothing was measured, where ``--require-usage`` asked to be told."""
 
 _TABLE: tuple[tuple[tuple[type[TokencalcError], ...], int], ...] = (
     ((Refused,), REFUSED),

@@ -36,6 +36,7 @@ _HELP = {
     "monitor": "Budgets, spending, limiters and the machine, once or live.",
     "resources": "This machine: processor, memory, disks; once, or line by line into a log.",
     "alerts": "What is wrong, who knows of it, and telling it.",
+    "ci": "A gate for CI: budgets, a baseline, unpriced calls.",
     "prices": "Rate cards: what a model costs, since when, by which source.",
     "doctor": "What tokencalc finds on this machine.",
     "demo": "The main job on sample logs, in a ledger of its own.",
@@ -53,7 +54,7 @@ class _Commands(click.Group):
         standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's signature
         **extra: Any,
     ) -> Any:
-        """Run, tell errors in one line, and end with the exit code: 0 ok, 1 ours, 2 input, 3 refused, 5 unpriced."""
+        """Run, tell errors in one line, and end with the exit code: 0 to 6, see `exits`."""
         given = list(sys.argv[1:] if args is None else args)
         _open_closed_streams()
         _make_streams_forgiving()
@@ -140,6 +141,10 @@ def _load_rare(name: str) -> click.Command | None:
         from tokencalc.cli.importing import import_logs
 
         return import_logs
+    if name == "ci":
+        from tokencalc.cli.ci import ci
+
+        return ci
     if name == "prices":
         from tokencalc.cli.prices import prices
 

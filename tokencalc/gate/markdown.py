@@ -1,0 +1,129 @@
+"""The verdict as Markdown, for a job's summary or a comment: what changed first, everything folded below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokencalc.clock import instant_text
+from tokencalc.gate.figures import NOTHING
+from tokencalc.gate.judging import unpriced_models
+from tokencalc.gate.text import comparison_lines, headline
+from tokencalc.gate.words import percent_change, signed_usd_text, usd_text
+from tokencalc.reports.text import markdown_code, markdown_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tokencalc.gate.figures import Comparison, Pair
+    from tokencalc.gate.judging import Verdict
+
+_MOST_ROWS = 200
+"""Some 60 kB at names of 200 characters; a summary may have 1 MiB, a comment 65,536 characters."""
+
+_MARKS = {"ok": "ok", "notice": "note", "warning": "**warning**", "failed": "**failed**"}
+
+
+def verdict_markdown(verdict: Verdict, *, title: str = "LLM cost") -> str:
+    """Return the whole verdict as Markdown text."""
+    parts = [f"## {markdown_text(title)}: {'failed' if verdict.failed else 'ok'}", "", *_head(verdict)]
+    return "\n".join([*parts, *_checks(verdict), *_changed(verdict), *_unpriced(verdict), *_everything(verdict)]) + "\n"
+
+
+def _head(verdict: Verdict) -> Iterator[str]:
+    yield f"**{markdown_text(headline(verdict))}**"
+    yield ""
+    if verdict.comparison is not None and verdict.baseline is not None:
+        for line in comparison_lines(verdict.comparison, verdict.baseline.place):
+            yield f"- {markdown_text(line)}"
+    yield f"- Prices checked on {verdict.prices_checked_on.isoformat()}."
+    yield ""
+
+
+def _checks(verdict: Verdict) -> Iterator[str]:
+    # What needs a person comes first; there are rarely more, and the JSON report has all.
+    order = ("failed", "warning", "notice", "ok")
+    checks = sorted(verdict.checks, key=lambda check: order.index(check.state))
+    yield from _table(
+        ("Check", "State", "Why"),
+        [(markdown_code(check.what), _MARKS[check.state], markdown_text(check.text)) for check in checks],
+        texts=(0, 1, 2),
+    )
+
+
+def _changed(verdict: Verdict) -> Iterator[str]:
+    pairs = [] if verdict.comparison is None else _changes(verdict.comparison)
+    if pairs:
+        yield "### What changed"
+        yield ""
+        yield from _table(
+            ("Name", "Before", "Now", "Change", "%", "Calls", "Output tokens"), [_cells(pair) for pair in pairs]
+        )
+
+
+def _changes(comparison: Comparison) -> list[Pair]:
+    changed = [pair for pair in comparison.pairs if pair.run is None or pair.base is None or _differs(pair)]
+    return sorted(changed, key=lambda pair: (-abs(pair.usage_pico), pair.name))
+
+
+def _differs(pair: Pair) -> bool:
+    # Without what was booked: a change of prices alone is said above the table.
+    return (pair.run or NOTHING)[1:] != (pair.base or NOTHING)[1:]
+
+
+def _cells(pair: Pair) -> tuple[str, ...]:
+    base, run = pair.base or NOTHING, pair.run or NOTHING
+    word = "new" if pair.base is None else "gone" if pair.run is None else percent_change(base.now_pico, run.now_pico)
+    return (
+        markdown_code(pair.name),
+        usd_text(base.now_pico),
+        usd_text(run.now_pico),
+        signed_usd_text(pair.usage_pico),
+        word,
+        f"{run.calls - base.calls:+,}",
+        f"{run.output_tokens - base.output_tokens:+,}",
+    )
+
+
+def _unpriced(verdict: Verdict) -> Iterator[str]:
+    found = unpriced_models(verdict.run)
+    if found:
+        yield "### Could not be priced"
+        yield ""
+        rows = [(markdown_code(model), markdown_code(name), f"{calls:,}") for (name, model), calls in found.items()]
+        yield from _table(("Model", "Name", "Calls"), rows, texts=(0, 1))
+
+
+def _everything(verdict: Verdict) -> Iterator[str]:
+    rows = sorted(verdict.figures.items(), key=lambda item: (-item[1].booked_pico, item[0]))
+    if rows:
+        yield f"<details><summary>All {len(rows):,} by cost</summary>"
+        yield ""
+        cells = [
+            (
+                markdown_code(name),
+                usd_text(found.booked_pico) if not found.unpriced_calls else f"{usd_text(found.booked_pico)} + unknown",
+                f"{found.calls:,}",
+                f"{found.input_tokens:,}",
+                f"{found.cache_read_tokens:,}",
+                f"{found.output_tokens:,}",
+            )
+            for name, found in rows
+        ]
+        yield from _table(("Name", "Cost", "Calls", "Input", "Cache read", "Output"), cells)
+        yield "</details>"
+        yield ""
+    yield f"Made by tokencalc at {instant_text(verdict.at)}; every digit is in the JSON report."
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, texts: tuple[int, ...] = (0,)) -> Iterator[str]:
+    found = list(rows)
+    if not found:
+        return
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'|'.join(' --- ' if place in texts else ' ---: ' for place in range(len(heads)))}|"
+    for row in found[:_MOST_ROWS]:
+        yield f"| {' | '.join(row)} |"
+    if len(found) > _MOST_ROWS:
+        yield ""
+        yield f"{len(found) - _MOST_ROWS:,} more are in the JSON report."
+    yield ""

@@ -1,0 +1,159 @@
+"""A run: what was used, by name, as calls that can be priced again.
+
+Calls that are alike in all that decides on a price are kept once, with how many
+there were. A sum of calls could not be priced again: tiers hold for each call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tokencalc.context import label_from
+from tokencalc.errors import CallInvalid
+from tokencalc.ledger.codec import usage_text
+from tokencalc.ledger.records import DIMENSION_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date, datetime
+
+    from tokencalc.engine import Engine
+    from tokencalc.ledger.records import Entry
+
+NOBODY = "(none)"
+"""The name of calls that do not say what they are grouped by."""
+
+_TAG = "tag:"
+
+
+class CallKind(NamedTuple):
+    """All that decides on the price of a call, and the name under which it is counted.
+
+    ``usage`` is the usage as the ledger writes it, None where only an amount is known.
+    """
+
+    name: str
+    model: str
+    provider: str | None = None
+    requested_model: str | None = None
+    context: tuple[tuple[str, str], ...] = ()
+    usage: str | None = None
+
+
+class Calls(NamedTuple):
+    """Calls of one kind: how many, what was booked for all of them in pico-dollars, and how many lack a price.
+
+    Amounts without a call (a write-off, a correction of a call outside of the interval) have 0 calls.
+    """
+
+    kind: CallKind
+    calls: int
+    booked_pico: int
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What was used between two moments, or in one run of tests; ``by`` says what the names are."""
+
+    by: str
+    made_at: datetime
+    prices_checked_on: date
+    calls: tuple[Calls, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they were first met."""
+        return tuple(dict.fromkeys(calls.kind.name for calls in self.calls))
+
+
+def key_from(by: str) -> str:
+    """Return what to group by as it is; CallInvalid for anything but an entry's field or ``tag:NAME``."""
+    if by in DIMENSION_KEYS:
+        return by
+    if by.startswith(_TAG) and label_from(by, name="by") != _TAG:
+        return by
+    raise CallInvalid(
+        f"by: expected one of {', '.join(DIMENSION_KEYS)} or tag:NAME, found {by!r:.60}", path="by", found=by
+    )
+
+
+def run_of(
+    engine: Engine,
+    *,
+    by: str = "operation",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Run:
+    """Return what a ledger's entries of ``[since, until)`` used; ``where`` keeps those with these fields."""
+    key = key_from(by)
+    wanted = (where or {}).items()
+    entries = [
+        entry
+        for entry in engine.entries(since=since, until=until)
+        if all(getattr(entry, name) == value for name, value in wanted)
+    ]
+    return Run(
+        by=by,
+        made_at=engine.clock.now(),
+        prices_checked_on=engine.catalog.checked_on,
+        calls=merged(calls_of(entries, lambda entry: _name(entry, key))),
+    )
+
+
+def _name(entry: Entry, key: str) -> str:
+    found = entry.tags.get(key[len(_TAG) :]) if key.startswith(_TAG) else getattr(entry, key)
+    return found or NOBODY
+
+
+def calls_of(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[Calls]:
+    """Return entries as calls, the oldest first; they come in with the newest first, as a ledger yields them.
+
+    A correction goes to the call that it corrects, where that is among them.
+    """
+    corrections: dict[str, tuple[int, int]] = {}
+    alone: dict[str, Entry] = {}
+    found: list[Calls] = []
+    for entry in entries:
+        if entry.corrects is not None:
+            pico, unpriced = corrections.get(entry.corrects, (0, 0))
+            corrections[entry.corrects] = (pico + (entry.amount_pico or 0), unpriced + entry.unpriced_calls)
+            alone[entry.corrects] = entry
+            continue
+        pico, unpriced = corrections.pop(entry.entry_id, (0, 0))
+        alone.pop(entry.entry_id, None)
+        found.append(
+            Calls(
+                kind_of(entry, name_of(entry)),
+                int(entry.kind == "charge"),
+                (entry.amount_pico or 0) + pico,
+                entry.unpriced_calls + unpriced,
+            )
+        )
+    for corrected, (pico, unpriced) in corrections.items():
+        entry = alone[corrected]
+        found.append(Calls(CallKind(name_of(entry), entry.model, entry.provider), 0, pico, unpriced))
+    return found[::-1]
+
+
+def kind_of(entry: Entry, name: str) -> CallKind:
+    """Return what decides on an entry's price."""
+    return CallKind(
+        name=name,
+        model=entry.model,
+        provider=entry.provider,
+        requested_model=entry.requested_model,
+        context=tuple(sorted(entry.context.items())),
+        usage=None if entry.usage is None or entry.kind != "charge" else usage_text(entry.usage),
+    )
+
+
+def merged(calls: Iterable[Calls]) -> tuple[Calls, ...]:
+    """Return the calls with those of one kind as one, in the order in which kinds were first met."""
+    sums: dict[CallKind, tuple[int, int, int]] = {}
+    for one in calls:
+        count, pico, unpriced = sums.get(one.kind, (0, 0, 0))
+        sums[one.kind] = (count + one.calls, pico + one.booked_pico, unpriced + one.unpriced_calls)
+    return tuple(Calls(kind, *figures) for kind, figures in sums.items())

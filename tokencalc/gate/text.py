@@ -1,0 +1,89 @@
+"""The verdict as text of at most 80 columns, for a terminal or a CI log.
+
+A name stands last in its line, so that no log takes it for a workflow command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokencalc.gate.figures import NOTHING
+from tokencalc.gate.words import change_text, log_text, percent_change, signed_usd_text, usd_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokencalc.gate.figures import Comparison
+    from tokencalc.gate.judging import Verdict
+
+MOST_ROWS = 30
+"""Names that people are shown at once; the rest is in the machine formats."""
+
+_WIDTH = 80
+_MARKS = {"ok": "ok     ", "notice": "note   ", "warning": "WARNING", "failed": "FAILED "}
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return the whole verdict, each line with its end."""
+    lines = [*_head(verdict), *_rows(verdict), *_checks(verdict)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the run in a sentence: its cost, its calls, and what changed against the baseline."""
+    whole = verdict.total
+    if not whole.calls and not whole.booked_pico:
+        return f"No call: {len(verdict.failed)} failed" if verdict.failed else "No call"
+    unknown = f" and {whole.unpriced_calls:,} without a whole price" if whole.unpriced_calls else ""
+    cost = f"{usd_text(whole.booked_pico)} for {whole.calls:,} {'call' if whole.calls == 1 else 'calls'}{unknown}"
+    if not verdict.checks:
+        return cost
+    outcome = f"{len(verdict.failed)} failed" if verdict.failed else "within what is allowed"
+    return f"{cost}: {outcome}"
+
+
+def comparison_lines(comparison: Comparison, place: str) -> Iterator[str]:
+    """Say what changed on names that both sides have: usage and prices apart; and which are new or gone."""
+    common = comparison.common
+    base, run = common.base or NOTHING, common.run or NOTHING
+    yield f"Against {place}: usage {change_text('cost', base.now_pico, run.now_pico)} at the prices of now."
+    if common.prices_pico:
+        yield (
+            f"Prices: {signed_usd_text(common.prices_pico)} "
+            f"({percent_change(base.booked_pico, base.now_pico)}) for the baseline's own usage."
+        )
+    for names, word in ((comparison.added, "new"), (comparison.removed, "gone")):
+        if names:
+            yield f"{len(names)} {word}, listed and not compared."
+
+
+def _head(verdict: Verdict) -> Iterator[str]:
+    yield headline(verdict)
+    if verdict.comparison is not None and verdict.baseline is not None:
+        for line in comparison_lines(verdict.comparison, verdict.baseline.place):
+            yield log_text(line, longest=_WIDTH * 2)
+    yield f"Prices checked on {verdict.prices_checked_on.isoformat()}."
+
+
+def _rows(verdict: Verdict) -> Iterator[str]:
+    figures = sorted(verdict.figures.items(), key=lambda item: (-item[1].booked_pico, item[0]))
+    if not figures:
+        return
+    changes = {} if verdict.comparison is None else {pair.name: pair for pair in verdict.comparison.pairs}
+    yield ""
+    yield f"{'cost':>14} {'change':>14} {'calls':>7} {'tokens':>10}  {log_text(verdict.run.by, longest=30)}"
+    for name, found in figures[:MOST_ROWS]:
+        pair = changes.get(name)
+        change = "" if pair is None else "new" if pair.base is None else signed_usd_text(pair.usage_pico)
+        cost = "unknown" if found.unpriced_calls and not found.booked_pico else usd_text(found.booked_pico)
+        cells = f"{cost:>14} {change:>14} {found.calls:>7,} {found.tokens:>10,}  "
+        yield cells + log_text(name, longest=max(20, _WIDTH - len(cells)))
+    if len(figures) > MOST_ROWS:
+        yield f"{len(figures) - MOST_ROWS:,} more are in the JSON report."
+
+
+def _checks(verdict: Verdict) -> Iterator[str]:
+    if verdict.checks:
+        yield ""
+    for check in verdict.checks:
+        yield f"{_MARKS[check.state]} {log_text(check.text, longest=400)}"
