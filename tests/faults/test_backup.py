@@ -16,8 +16,9 @@ from tests.faults.processes import end, line_of, workers
 from tokencalc import AsyncEngine, Budget, Engine
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
-from tokencalc.errors import CallInvalid, LedgerClosed, LedgerCorrupt, LedgerUnavailable
+from tokencalc.errors import CallInvalid, HoldUnknown, LedgerClosed, LedgerCorrupt, LedgerUnavailable
 from tokencalc.ledger import backup as backup_module
+from tokencalc.ledger.schema import COPIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,9 @@ def fill(engine: Engine, entries: int = 50) -> None:
 
 
 def contents(path: Path) -> list[str]:
-    """Return everything that a database holds, as SQL."""
+    """Return everything that a database holds, as SQL, but the mark of a copy."""
     with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
+        return [line for line in connection.iterdump() if COPIED not in line]
 
 
 def parts(folder: Path) -> list[str]:
@@ -63,6 +64,22 @@ def test_a_copy_is_the_ledger_and_stands_alone(engine: Engine, tmp_path: Path) -
         assert again.verify(expect=made.head).ok
         assert again.budget_status("b").held_usd == 1
         again.record(model="gpt-4o", input_tokens=1)
+
+
+def test_a_restored_ledger_calls_no_hold_as_one_that_was_lost(engine: Engine, tmp_path: Path) -> None:
+    engine.backup(tmp_path / "copy.db")
+    lost = engine.reserve(model="gpt-4o", amount_usd=1)
+    with Engine.open(tmp_path / "copy.db", clock=ManualClock(), settings=Settings()) as restored:
+        first = restored.reserve(model="gpt-4o", amount_usd=1)
+        second = restored.reserve(model="gpt-4o", amount_usd=1)
+        assert len({lost.hold_id, first.hold_id, second.hold_id}) == 3
+        with pytest.raises(HoldUnknown, match="does not exist in this ledger"):
+            restored.release(lost)
+        restored.backup(tmp_path / "second.db")
+        later = restored.reserve(model="gpt-4o", amount_usd=1)
+        assert restored.verify().ok
+    with Engine.open(tmp_path / "second.db", clock=ManualClock("2026-11-21"), settings=Settings()) as again:
+        assert again.reserve(model="gpt-4o", amount_usd=1).hold_id != later.hold_id
 
 
 def test_a_ledger_in_memory_can_be_copied_to_a_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tokencalc.errors import CallInvalid, LedgerCorrupt, LedgerUnavailable
 from tokencalc.ledger.chain import head_text
 from tokencalc.ledger.files import sync_folder
 from tokencalc.ledger.migrating import one_look
+from tokencalc.ledger.schema import COPIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +105,7 @@ def _copy(store: SqliteStore, made: Path, progress: Progress | None) -> tuple[in
         target.execute("PRAGMA synchronous = OFF")  # the file is synced whole, before anybody finds it
         head = _head(source, store)
         source.backup(target, pages=_STEP_PAGES, progress=tell)
+        target.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (COPIED,))
         # One file, without a log beside it; whoever opens it as a ledger turns the log on again.
         target.execute("PRAGMA journal_mode = DELETE")
     return head

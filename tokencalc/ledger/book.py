@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokencalc.errors import LedgerVersionUnsupported
 from tokencalc.ledger.codec import basis_from, basis_key
 from tokencalc.ledger.rows import DIMENSION_COLUMNS, decoding, dimension_from_row, dimension_values, hold_detail
-from tokencalc.ledger.schema import SCHEMA_VERSION
+from tokencalc.ledger.schema import COPIED, SCHEMA_VERSION
 from tokencalc.ledger.store import BudgetRow, HoldRow, PeriodRow, Replay
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CACHE_ROWS = 20_000
 """Rows of one kind kept in memory between batches; past it they are read again."""
 LOOKUP_ROWS = 500
 """Keys that one statement asks for at most."""
+_US_PER_MS = 1_000
 _ID_COLUMNS = {
     "dimension": "dimension_id",
     "basis": "basis_id",
@@ -42,7 +43,8 @@ class CachedBook:
     def __init__(self, connection: sqlite3.Connection, chain_id: str, ledger: str) -> None:
         """Read from a connection whose transactions the store begins and ends."""
         self.chain_id = chain_id
-        self.last_us = 0
+        self.now_us = self.last_us = 0
+        self._is_copied = False
         self._connection = connection
         self._ledger = ledger
         self._data_version: int | None = None
@@ -92,6 +94,7 @@ class CachedBook:
         execute = self._connection.execute
         with decoding(self._ledger, "its clock"):
             (self.last_us,) = execute("SELECT last_us FROM clock").fetchone()
+        self._is_copied = execute("SELECT 1 FROM meta WHERE key = ?", (COPIED,)).fetchone() is not None
         row = execute("SELECT sequence, digest FROM entry ORDER BY sequence DESC LIMIT 1").fetchone()
         if row is None:
             with decoding(self._ledger, "its first digest"):
@@ -103,6 +106,8 @@ class CachedBook:
         if table not in self._next:
             column = _ID_COLUMNS[table]
             (newest,) = self._connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()
+            if table == "hold" and self._is_copied:
+                newest = max(newest, self.now_us // _US_PER_MS, self.last_us // _US_PER_MS)
             self._next[table] = newest
         self._next[table] += 1
         return self._next[table]

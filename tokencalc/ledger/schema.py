@@ -143,3 +143,6 @@ PICO_PER_MICRO = 10**6
 
 BEFORE_ALL_US = -(2**62)
 """An instant before all others, in microseconds; its negative is one after all others."""
+
+COPIED = "copied"
+"""The key of `meta` that a backup has: its new holds are numbered by the clock, so none is called as a lost one."""

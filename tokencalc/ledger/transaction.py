@@ -42,7 +42,6 @@ class SqliteTransaction(CachedBook):
         """Work on a connection whose transactions the store begins and ends."""
         super().__init__(connection, chain_id, ledger)
         self.is_heard = is_heard
-        self.now_us = 0
         self.events: list[Event] = []
         self._clear_changes()
 
