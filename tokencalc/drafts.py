@@ -75,10 +75,12 @@ class Drafts:
             provider = held.provider if self._sells(held.provider, served) else None
         context = context_from(arguments)
         priced = self._priced(usage, name, provider, at, context)
+        # What nobody sells is still the doing of whoever was asked.
+        sold_by = priced.provider or ((held.provider or "") if held is not None else "")
         draft = EntryDraft(
             kind="charge",
             at_us=micros_from_instant(at),
-            dimension=_dimension(about, priced.model, priced.provider, notional=_notional(arguments)),
+            dimension=_dimension(about, priced.model, sold_by, notional=_notional(arguments)),
             caller_pico=caller_pico,
             usage=usage,
             tags=about.tags,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
@@ -20,6 +21,9 @@ from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
 from tokencalc.limits.profiles import Limiters
 from tokencalc.limits.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ASKED: dict[str, Any] = {"model": "gpt-4o", "messages": bodies.HELLO, "max_tokens": 100}
 AT_ONCE = RetryPolicy(attempts_max=3, wait_s=0, wait_s_max=0, jitter_share=0)
@@ -152,6 +156,30 @@ def test_concurrency_is_held_to_the_end_of_the_stream(provider: Provider, engine
         limiter.acquire(timeout_s=0)
     list(stream)
     limiter.acquire(timeout_s=0)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Let no collection come by chance."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_streams_that_were_left_do_not_keep_their_places_from_those_who_wait(
+    provider: Provider, engine: Engine
+) -> None:
+    provider.say(events(bodies.chat_chunks()))
+    limiter = Limiter(concurrency=3)
+    client = wrap(bare(provider), engine=engine, limiter=limiter, wait_timeout_s=10)
+    for _ in range(3):
+        for _chunk in client.chat.completions.create(**ASKED, stream=True):
+            break
+    assert limiter.metrics().in_flight == 3
+    list(client.chat.completions.create(**ASKED, stream=True))
+    assert (len(booked(engine)), limiter.metrics().in_flight) == (4, 0)
 
 
 def test_the_tokens_that_were_really_used_set_the_estimate_right(provider: Provider, engine: Engine) -> None:

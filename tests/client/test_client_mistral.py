@@ -7,8 +7,10 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mistralai.azure.client import MistralAzure
 from mistralai.client import Mistral, errors
 from mistralai.client.utils import BackoffStrategy, RetryConfig
+from mistralai.gcp.client import MistralGCP
 
 from tests.client import bodies
 from tests.client.ledgers import EXACT, booked, counts, only, states
@@ -28,13 +30,13 @@ ASKED: dict[str, Any] = {"model": MODEL, "messages": bodies.HELLO, "max_tokens":
 class _Closing:
     """Closes a client of mistralai, which has no method for it."""
 
-    def __init__(self, client: Mistral) -> None:
+    def __init__(self, client: Any) -> None:
         """Keep the client."""
         self._client = client
 
     def close(self) -> None:
         """Close its HTTP client."""
-        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # the SDK's
+        self._client.__exit__(None, None, None)
 
 
 def bare(provider: Provider, **options: Any) -> Mistral:
@@ -43,9 +45,9 @@ def bare(provider: Provider, **options: Any) -> Mistral:
     return client
 
 
-def chunks() -> list[dict[str, Any]]:
+def chunks(model: str = MODEL) -> list[dict[str, Any]]:
     """Return a stream whose last chunk says the usage unasked."""
-    *said, last = bodies.chat_chunks(MODEL, usage=False)
+    *said, last = bodies.chat_chunks(model, usage=False)
     return [*said, {**last, "usage": bodies.USAGE}]
 
 
@@ -133,6 +135,150 @@ def test_embeddings_are_held_and_booked(provider: Provider, engine: Engine) -> N
     provider.say(whole({"id": "e", "object": "list", "model": "mistral-embed", "data": data, "usage": usage}))
     wrap(bare(provider), engine=engine).embeddings.create(model="mistral-embed", inputs=["hello"])
     assert counts(only(engine)) == (4, 0)
+
+
+CONVERSATION = {
+    "object": "conversation.response",
+    "conversation_id": "c-1",
+    "outputs": [],
+    "usage": bodies.USAGE,
+}
+ENDED = {"type": "conversation.response.done", "usage": bodies.USAGE}
+TRANSCRIPT = {
+    "model": "voxtral-mini-2507",
+    "text": "hi",
+    "language": "en",
+    "segments": [],
+    "usage": {**bodies.USAGE, "prompt_audio_seconds": 10},
+}
+CLASSES = {"id": "c", "model": "mistral-moderation-latest", "results": [], "usage": bodies.USAGE}
+MEASURED: list[tuple[str, Callable[[Mistral], object], Reply]] = [
+    ("start", lambda client: client.beta.conversations.start(model=MODEL, inputs="hi"), whole(CONVERSATION)),
+    (
+        "append",
+        lambda client: client.beta.conversations.append(conversation_id="c-1", inputs="hi"),
+        whole(CONVERSATION),
+    ),
+    (
+        "append, streamed",
+        lambda client: list(client.beta.conversations.append_stream(conversation_id="c-1", inputs="hi")),
+        events([ENDED], done=False),
+    ),
+    (
+        "restart",
+        lambda client: client.beta.conversations.restart(conversation_id="c-1", from_entry_id="e", inputs="hi"),
+        whole(CONVERSATION),
+    ),
+    (
+        "restart, streamed",
+        lambda client: list(
+            client.beta.conversations.restart_stream(conversation_id="c-1", from_entry_id="e", inputs="hi")
+        ),
+        events([ENDED], done=False),
+    ),
+    (
+        "transcription",
+        lambda client: client.audio.transcriptions.complete(model="voxtral-mini-latest", file_url="file:x"),
+        whole(TRANSCRIPT),
+    ),
+    ("moderation", lambda client: client.classifiers.moderate(model="m", inputs=["hi"]), whole(CLASSES)),
+    ("classes", lambda client: client.classifiers.classify(model="m", inputs=["hi"]), whole(CLASSES)),
+    (
+        "classes of a chat",
+        lambda client: client.classifiers.classify_chat(model="m", input={"messages": bodies.HELLO}),
+        whole(CLASSES),
+    ),
+]
+
+
+@pytest.mark.parametrize(("way", "reply"), [row[1:] for row in MEASURED], ids=[row[0] for row in MEASURED])
+def test_what_is_known_from_its_answer_only_asks_the_budget_and_is_booked(
+    provider: Provider, engine: Engine, way: Callable[[Mistral], object], reply: Reply
+) -> None:
+    provider.say(reply)
+    way(wrap(bare(provider), engine=engine))
+    entry = only(engine)
+    assert entry.usage is not None
+    assert (entry.usage.output_tokens, entry.provider) == (bodies.OUTPUT, "mistral")
+    engine.set_budget(Budget(name="daily", limit_usd="0.0000001"))
+    with pytest.raises(BudgetExceeded, match="daily"):
+        way(wrap(bare(provider), engine=engine, hold_usd="0.01"))
+    assert len(provider.seen) == 1
+
+
+def azure(provider: Provider) -> Any:
+    client = MistralAzure(api_key="key", server_url=provider.url)
+    OPENED.append(_Closing(client))
+    return client
+
+
+def vertex(provider: Provider) -> Any:
+    client = MistralGCP(project_id="p", access_token=provider.url, server_url=provider.url)
+    OPENED.append(_Closing(client))
+    return client
+
+
+ON_CLOUDS: dict[str, Any] = {**ASKED, "model": "mistral-small-2503"}
+FILLED = {"model": "codestral-2501", "prompt": "def f(", "max_tokens": 9}
+CLOUDS: list[tuple[str, str, Callable[[Provider], Any], Callable[[Any], object], Reply]] = [
+    (
+        "azure",
+        "azure",
+        azure,
+        lambda client: client.chat.complete(**ON_CLOUDS),
+        whole(bodies.chat("mistral-small-2503")),
+    ),
+    (
+        "azure, streamed",
+        "azure",
+        azure,
+        lambda client: list(client.chat.stream(**ON_CLOUDS)),
+        events(chunks(ON_CLOUDS["model"])),
+    ),
+    (
+        "vertex",
+        "vertex",
+        vertex,
+        lambda client: client.chat.complete(**ON_CLOUDS),
+        whole(bodies.chat("mistral-small-2503")),
+    ),
+    (
+        "vertex, streamed",
+        "vertex",
+        vertex,
+        lambda client: list(client.chat.stream(**ON_CLOUDS)),
+        events(chunks(ON_CLOUDS["model"])),
+    ),
+    (
+        "vertex, code",
+        "vertex",
+        vertex,
+        lambda client: client.fim.complete(**FILLED),
+        whole(bodies.chat("codestral-2501")),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("expected", "make", "way", "reply"), [row[1:] for row in CLOUDS], ids=[row[0] for row in CLOUDS]
+)
+def test_clients_of_clouds_are_held_and_booked_at_their_prices(
+    provider: Provider,
+    engine: Engine,
+    expected: str,
+    make: Callable[[Provider], Any],
+    way: Callable[[Any], object],
+    reply: Reply,
+) -> None:
+    provider.say(reply)
+    way(wrap(make(provider), engine=engine))
+    entry = only(engine)
+    assert (counts(entry), entry.provider) == (EXACT, expected)
+    assert engine.holds()[0].amount_usd
+    engine.set_budget(Budget(name="daily", limit_usd="0.0000001"))
+    with pytest.raises(BudgetExceeded, match="daily"):
+        way(wrap(make(provider), engine=engine))
+    assert len(provider.seen) == 1
 
 
 def test_a_client_is_wrapped_once(provider: Provider, engine: Engine) -> None:

@@ -16,6 +16,7 @@ from tests.unit.travel import in_threads, until
 from tokencalc.clock import ManualClock
 from tokencalc.errors import CallInvalid, Throttled
 from tokencalc.limits.limiter import JITTER_SHARE, Limiter
+from tokencalc.limits.waiting import Sweep
 from tokencalc.providers.headers import RateWindow
 from tokencalc.providers.signals import ProviderSignal
 
@@ -458,3 +459,40 @@ def test_the_callback_hears_of_each_wait_outside_the_lock_and_may_fail(
         thread.join(timeout=30)
         assert [metrics.waited for metrics in heard] == list(range(1, number + 1))
     assert caplog.text.count("the monitoring callback of acme raised; told once") == 1
+
+
+def test_a_place_that_only_a_cycle_holds_is_found_by_who_waits_for_it() -> None:
+    limiter = Limiter(concurrency=1)
+    gc.collect()
+    gc.disable()
+    try:
+        left: dict[str, object] = {"permit": limiter.acquire()}
+        left["itself"] = left
+        del left
+        assert limiter.metrics().in_flight == 1
+        limiter.acquire(timeout_s=10).release()
+    finally:
+        gc.enable()
+    assert limiter.metrics().in_flight == 0
+
+
+def test_looking_for_places_that_nobody_holds_takes_a_hundredth_of_the_time_at_most() -> None:
+    clock = ManualClock()
+    runs: list[int] = []
+
+    def collecting(phase: str, _info: object) -> None:
+        if phase == "start":
+            runs.append(clock.monotonic_ns())
+            clock.advance(0.5)
+
+    sweep = Sweep()
+    gc.disable()
+    gc.callbacks.append(collecting)
+    try:
+        for _ in range(120):
+            sweep.run(clock.monotonic_ns)
+            clock.advance(1)
+    finally:
+        gc.callbacks.remove(collecting)
+        gc.enable()
+    assert len(runs) == 3

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokencalc.client.asking import Ask
+from tokencalc.client.asking import UNNAMED, Ask
 from tokencalc.client.guarded import guarded
 from tokencalc.client.steps import AsyncDoor, Door, run, run_async
 from tokencalc.client.tally import parsed
@@ -48,7 +48,8 @@ class Routes:
         # An agent is a name too: which model it uses, its answer says.
         named = model or next((body[name] for name in ("model", "agent", "agent_id") if body.get(name)), None)
         if not isinstance(named, str):
-            return None
+            # A conversation that the provider keeps, or a form: the answer says the model, if anything does.
+            named = UNNAMED
         read = reader(body)
         if model is None and body.get("model") is None:
             read["counted"] = {}
@@ -56,6 +57,7 @@ class Routes:
             provider=guard.provider or self.provider,
             model=guard.models.get(named, named),
             is_streamed=is_streamed,
+            is_repeatable=hasattr(request, "_content"),
             idempotency_key=request.headers.get("idempotency-key"),
             **read,
         )

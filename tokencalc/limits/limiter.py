@@ -7,9 +7,8 @@
         ...                                                   # the call
         permit.correct(input_tokens=1180, output_tokens=212)  # what it really used
 
-One limiter serves any number of threads and event loops. It starts no thread: a caller who waits
-sleeps until the instant that was computed for it. The rules are in `tokencalc.limits.line`;
-here are the lock, the clock, the waiting and the counting.
+One limiter serves any number of threads and event loops. It starts no thread: a caller who waits sleeps until the
+instant computed for it. The rules are in `tokencalc.limits.line`; here are lock, clock, waiting and counting.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from tokencalc.limits.gates import gates_for, whole_number
 from tokencalc.limits.line import DIMENSIONS, Line
 from tokencalc.limits.locks import own_lock
 from tokencalc.limits.metrics import HealthThresholds, Tally, measured
-from tokencalc.limits.waiting import FOREVER, LoopBell, ThreadBell, Ticket
+from tokencalc.limits.waiting import FOREVER, LoopBell, Sweep, ThreadBell, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,8 +59,8 @@ class Limiter:
     """
 
     __slots__ = (
-        "__weakref__", "_callback", "_clock", "_is_callback_broken", "_line", "_now", "_random", "_released", "_tally",
-        "_thresholds", "lock", "name", "requests_per_minute", "strict",
+        "__weakref__", "_callback", "_clock", "_is_callback_broken", "_line", "_now", "_random", "_released", "_sweep",
+        "_tally", "_thresholds", "lock", "name", "requests_per_minute", "strict",
     )  # fmt: skip
 
     lock: Lock
@@ -109,6 +108,7 @@ class Limiter:
         self._tally = Tally(now)
         self._line = Line(gates, concurrency, self, self._waited)
         self._released: deque[SlotPermit] = deque()
+        self._sweep = Sweep()
         own_lock(self)
 
     def acquire(
@@ -216,6 +216,8 @@ class Limiter:
         """Return for how many nanoseconds a ticket's owner may sleep; 0 when its wait is over."""
         with self.lock:
             timeout_ns = self._line.look(ticket, self._now())
+        if timeout_ns and self._line.is_full:
+            self._sweep.run(self._now)
         if self._released:
             self._take_released()
         return timeout_ns

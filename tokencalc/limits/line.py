@@ -68,6 +68,11 @@ class Line:
                     maximum=gate.most,
                 )
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many calls are in flight as may be."""
+        return self.concurrency is not None and self.in_flight >= self.concurrency
+
     def passed(self, demand: Demand, now: int) -> Permit | None:
         """Let a newcomer through at once, or return None."""
         if self.tickets or now < self.paused_until:

@@ -25,7 +25,8 @@ def speaks(event: Body) -> bool:
     kind = text(event, "type")
     return (
         kind == "response.done"
-        or kind.startswith(_PREFIXES)
+        # Mistral's conversations have a prefix of sessions.
+        or (kind.startswith(_PREFIXES) and not kind.startswith("conversation.response."))
         or text(section(event, "response"), "object") == "realtime.response"
     )
 
