@@ -218,7 +218,7 @@ def _statuses_of(engine: Engine, entry: Entry) -> list[BudgetStatus]:
             continue
         value = scope_value(budget.scope, dimension, entry.tags)
         if value is not None:
-            found.append(engine.budget_status(budget.name, value or None, at=entry.at))
+            found.append(engine.budget_status(budget.name, value, at=entry.at))
     return found
 
 

@@ -147,7 +147,7 @@ class Work(Simulation):
         """No admission takes a hard budget above its limit: asked of the package alone."""
         for rule in self.model.rules.values():
             for value in values(rule, hold.about) if rule.policy == "hard" else ():
-                status = process.engine.budget_status(rule.name, value or None, run=process.run)
+                status = process.engine.budget_status(rule.name, value, run=process.run)
                 if status.spent_usd + status.held_usd > status.limit_usd:
                     raise Broken(f"a hold was admitted above the limit of {rule.name!r} {value!r}: {status}")
 
