@@ -151,6 +151,7 @@ TRANSCRIPT = {
     "segments": [],
     "usage": {**bodies.USAGE, "prompt_audio_seconds": 10},
 }
+SPOKEN: Any = bodies.HELLO
 CLASSES = {"id": "c", "model": "mistral-moderation-latest", "results": [], "usage": bodies.USAGE}
 MEASURED: list[tuple[str, Callable[[Mistral], object], Reply]] = [
     ("start", lambda client: client.beta.conversations.start(model=MODEL, inputs="hi"), whole(CONVERSATION)),
@@ -185,7 +186,7 @@ MEASURED: list[tuple[str, Callable[[Mistral], object], Reply]] = [
     ("classes", lambda client: client.classifiers.classify(model="m", inputs=["hi"]), whole(CLASSES)),
     (
         "classes of a chat",
-        lambda client: client.classifiers.classify_chat(model="m", input={"messages": bodies.HELLO}),
+        lambda client: client.classifiers.classify_chat(model="m", input={"messages": SPOKEN}),
         whole(CLASSES),
     ),
 ]

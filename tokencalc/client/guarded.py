@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from tokencalc.client.asking import Ask
     from tokencalc.client.guarding import Guard
+    from tokencalc.client.outcomes import Fate
     from tokencalc.client.sizes import Size
     from tokencalc.client.steps import Steps
     from tokencalc.ledger.records import Hold
@@ -189,7 +190,7 @@ class _Call:
             # The client finds the error in the stream, and raises it as it always does.
             capture.arm(self.ended, Door(self.guard.engine))
             return None
-        fate = fate_of_status(capture.status or 200) if caught is None else fate_of(caught)
+        fate = _fate(capture, caught)
         self._conclude(signal)
         if wait_s is not None:
             self.unseen += fate == "unknown"
@@ -341,6 +342,14 @@ class _Call:
         if isinstance(caught, TokencalcError):
             return None
         return self.guard.retries.next_wait_s(self.attempt, signal)
+
+
+def _fate(capture: Capture, caught: BaseException | None) -> Fate:
+    """Tell what an attempt that failed may have cost."""
+    if caught is None:
+        return fate_of_status(capture.status or 200)
+    # A key that could not be had, a body that could not be written: the client failed by itself.
+    return "unsent" if capture.has_left is False else fate_of(caught)
 
 
 def _in_flight(hold: Hold) -> IdempotencyConflict:
