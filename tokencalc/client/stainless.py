@@ -134,7 +134,12 @@ def guard_client(client: Any, guard: Guard, dialect: Dialect) -> Any:
     """Return a guarded copy of a client; FeatureUnavailable for one whose inside is not as we know it."""
     is_async = check(client, dialect)
     own = guard.retrying(1 + client.max_retries)
-    return _guard(client.with_options(max_retries=0), own, dialect, is_async=is_async)
+    try:
+        clone = client.with_options(max_retries=0)
+    except TypeError as error:
+        why = f"its with_options does not make another one of it: {error}"
+        raise unknown_inside(client, dialect.sdk, why) from error
+    return _guard(clone, own, dialect, is_async=is_async)
 
 
 def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any:
