@@ -207,6 +207,16 @@ def test_what_is_known_from_its_answer_only_asks_the_budget_and_is_booked(
     assert len(provider.seen) == 1
 
 
+def test_a_conversation_that_goes_on_has_no_price_until_its_model_is_said(provider: Provider, engine: Engine) -> None:
+    provider.say(whole(CONVERSATION))
+    asked: dict[str, Any] = {"conversation_id": "c-1", "inputs": "hi"}
+    wrap(bare(provider), engine=engine).beta.conversations.append(**asked)
+    wrap(bare(provider), engine=engine, models={"unnamed": MODEL}).beta.conversations.append(**asked)
+    said, unsaid = booked(engine)
+    assert (unsaid.model, unsaid.amount_usd) == ("unnamed", None)
+    assert said.amount_usd is not None
+
+
 def azure(provider: Provider) -> Any:
     client = MistralAzure(api_key="key", server_url=provider.url)
     OPENED.append(_Closing(client))
