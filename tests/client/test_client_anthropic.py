@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
-from anthropic import Anthropic, AsyncAnthropic, beta_tool
+from anthropic import Anthropic, AnthropicVertex, AsyncAnthropic, beta_tool
 
 from tests.client import bodies
 from tests.client.ledgers import EXACT, booked, counts, only, states
@@ -215,3 +215,18 @@ def test_a_wrapped_async_call_returns_what_the_bare_one_returns_and_books_the_bo
     expected, found = asyncio.run(both())
     assert found == expected
     assert counts(only(engine)) == EXACT
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_vertex_is_held_and_booked_at_its_prices(provider: Provider, engine: Engine, *, streamed: bool) -> None:
+    provider.say(STREAM if streamed else MESSAGE)
+    client = AnthropicVertex(region="us-east5", project_id="p", access_token=provider.url, base_url=provider.url)
+    OPENED.append(client)
+    said: Any = {"model": "claude-sonnet-4-5@20250929", "messages": bodies.HELLO, "max_tokens": 50}
+    found = wrap(client, engine=engine).messages.create(**said, stream=streamed)
+    if streamed:
+        list(found)
+    assert provider.seen[0].path.endswith("RawPredict" if streamed else ":rawPredict")
+    assert counts(only(engine)) == EXACT
+    assert engine.holds()[0].amount_usd
+    assert only(engine).amount_usd is not None

@@ -11,7 +11,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 from groq import Groq
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 
 from tests.client import bodies
 from tests.client.ledgers import EXACT, booked, counts, only, states
@@ -219,3 +219,55 @@ def test_an_error_of_an_earlier_attempt_says_nothing_about_the_one_that_was_lost
     with pytest.raises((TimeoutError, RuntimeError), match="host"):
         guard(falls_back, model="gpt-4o", engine=engine, hold_usd="0.5", retries=0, limiter=limiter)()
     assert (states(engine), limiter.metrics().refunded) == ([expected], int(is_cause))
+
+
+def _no_key() -> str:
+    raise RuntimeError("no key to be had")
+
+
+def _no_key_async() -> Any:
+    async def key() -> str:
+        raise RuntimeError("no key to be had")
+
+    return key
+
+
+NEVER_LEFT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("no key to be had", {"api_key": _no_key}, {}),
+    ("codec can't encode", {}, {"extra_headers": {"x-name": "\u20ac"}}),
+    ("not JSON serializable", {}, {"extra_body": {"thing": object()}}),
+]
+
+
+@pytest.mark.parametrize(("expected", "made", "said"), NEVER_LEFT, ids=[row[0] for row in NEVER_LEFT])
+def test_a_client_that_fails_by_itself_before_it_sends_gives_hold_and_permits_back(
+    provider: Provider, engine: Engine, expected: str, made: dict[str, Any], said: dict[str, Any]
+) -> None:
+    limiter = Limiter(requests_per_minute=60, burst=1, clock=ManualClock())
+    with pytest.raises(Exception, match=expected):
+        wrap(bare(provider, **made), engine=engine, limiter=limiter).chat.completions.create(**ASKED, **said)
+    assert (provider.seen, states(engine), limiter.metrics().refunded) == ([], ["released"], 1)
+
+
+def test_an_async_client_that_fails_by_itself_before_it_sends_gives_its_hold_back(
+    provider: Provider, engine: Engine
+) -> None:
+    async def go() -> None:
+        async with AsyncOpenAI(api_key=_no_key_async(), base_url=provider.url, max_retries=0) as plain:
+            await wrap(plain, engine=engine).chat.completions.create(**ASKED)
+
+    with pytest.raises(RuntimeError, match="no key to be had"):
+        asyncio.run(go())
+    assert (provider.seen, states(engine)) == ([], ["released"])
+
+
+@pytest.mark.parametrize("make", [bare, claude, groq])
+def test_a_request_that_left_and_was_lost_leaves_the_hold(
+    provider: Provider, engine: Engine, make: Callable[[Provider], Any]
+) -> None:
+    provider.say(Reply(headers={"content-type": JSON}, pieces=(b'{"id"',), is_cut=True))
+    client = wrap(make(provider), engine=engine, hold_usd="0.5")
+    call = client.messages.create if make is claude else client.chat.completions.create
+    with pytest.raises(Exception, match="Connection error"):
+        call(**ASKED)
+    assert states(engine) == ["open"]

@@ -15,6 +15,7 @@ from tests.client.ledgers import EXACT, booked, counts, only, states
 from tests.client.provider import OPENED, Provider, Reply, events, whole
 from tokencalc import Budget, BudgetExceeded, wrap
 from tokencalc.errors import FeatureUnavailable
+from tokencalc.limits.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,25 @@ def test_an_error_is_the_clients_own_and_releases_the_hold(
     with pytest.raises(kind, match="no"):
         list(call(**ASKED))
     assert (len(provider.seen), booked(engine), states(engine)) == (1, [], ["released"])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_retry_options_of_a_request_do_not_multiply_with_ours(
+    provider: Provider, engine: Engine, *, is_async: bool
+) -> None:
+    provider.say(whole({"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}, status=503))
+    again = types.HttpRetryOptions(attempts=4, initial_delay=0.001, max_delay=0.001)
+    config = types.GenerateContentConfig(http_options=types.HttpOptions(retry_options=again))
+    policy = RetryPolicy(attempts_max=2, wait_s=0, jitter_share=0)
+    client = wrap(bare(provider), engine=engine, retries=policy)
+
+    async def go() -> None:
+        await client.aio.models.generate_content(**ASKED, config=config)
+        await client.aio.aclose()
+
+    with pytest.raises(errors.ServerError, match="no"):
+        asyncio.run(go()) if is_async else client.models.generate_content(**ASKED, config=config)
+    assert (len(provider.seen), states(engine)) == (2, ["released"])
 
 
 def test_a_refusal_sends_nothing(provider: Provider, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -250,6 +251,31 @@ def test_headers_of_an_answer_reach_the_limiter(provider: Provider, engine: Engi
         client.chat.completions.create(**ASKED)
     with pytest.raises(Throttled, match="retry"):
         client.chat.completions.create(**ASKED)
+
+
+class _Drawn(Random):
+    """Draws the same each time."""
+
+    def __init__(self, drawn: float) -> None:
+        """Draw this."""
+        super().__init__()
+        self._drawn = drawn
+
+    def random(self) -> float:
+        """Return it."""
+        return self._drawn
+
+
+@pytest.mark.parametrize("headers", [{"retry-after-ms": "40"}, {"retry-after": "0.04"}])
+def test_a_retry_is_not_refused_because_the_limiter_pauses_a_little_longer_than_it_waited(
+    provider: Provider, engine: Engine, headers: dict[str, str]
+) -> None:
+    provider.say(whole({"error": {"message": "no"}}, status=429, headers=headers), whole(bodies.chat()))
+    limiter = Limiter(requests_per_minute=600, random=_Drawn(0.99))
+    policy = RetryPolicy(attempts_max=2, random=_Drawn(0.0))
+    client = wrap(bare(provider), engine=engine, limiter=limiter, retries=policy, wait_timeout_s=0)
+    assert client.chat.completions.create(**ASKED).usage is not None
+    assert (len(provider.seen), states(engine)) == (2, ["settled"])
 
 
 @pytest.mark.parametrize("retries", [-1, True, "three"])

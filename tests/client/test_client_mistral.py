@@ -151,6 +151,7 @@ TRANSCRIPT = {
     "segments": [],
     "usage": {**bodies.USAGE, "prompt_audio_seconds": 10},
 }
+SPOKEN: Any = bodies.HELLO
 CLASSES = {"id": "c", "model": "mistral-moderation-latest", "results": [], "usage": bodies.USAGE}
 MEASURED: list[tuple[str, Callable[[Mistral], object], Reply]] = [
     ("start", lambda client: client.beta.conversations.start(model=MODEL, inputs="hi"), whole(CONVERSATION)),
@@ -185,7 +186,7 @@ MEASURED: list[tuple[str, Callable[[Mistral], object], Reply]] = [
     ("classes", lambda client: client.classifiers.classify(model="m", inputs=["hi"]), whole(CLASSES)),
     (
         "classes of a chat",
-        lambda client: client.classifiers.classify_chat(model="m", input={"messages": bodies.HELLO}),
+        lambda client: client.classifiers.classify_chat(model="m", input={"messages": SPOKEN}),
         whole(CLASSES),
     ),
 ]
@@ -204,6 +205,16 @@ def test_what_is_known_from_its_answer_only_asks_the_budget_and_is_booked(
     with pytest.raises(BudgetExceeded, match="daily"):
         way(wrap(bare(provider), engine=engine, hold_usd="0.01"))
     assert len(provider.seen) == 1
+
+
+def test_a_conversation_that_goes_on_has_no_price_until_its_model_is_said(provider: Provider, engine: Engine) -> None:
+    provider.say(whole(CONVERSATION))
+    asked: dict[str, Any] = {"conversation_id": "c-1", "inputs": "hi"}
+    wrap(bare(provider), engine=engine).beta.conversations.append(**asked)
+    wrap(bare(provider), engine=engine, models={"unnamed": MODEL}).beta.conversations.append(**asked)
+    said, unsaid = booked(engine)
+    assert (unsaid.model, unsaid.amount_usd) == ("unnamed", None)
+    assert said.amount_usd is not None
 
 
 def azure(provider: Provider) -> Any:

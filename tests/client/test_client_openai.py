@@ -386,6 +386,22 @@ def test_a_call_in_flight_is_not_made_twice(provider: Provider, engine: Engine) 
     assert len(provider.seen) == 1
 
 
+def test_a_call_that_failed_and_cost_nothing_may_be_made_again_with_its_key_until_one_goes_well(
+    provider: Provider, engine: Engine
+) -> None:
+    no = whole({"error": {"message": "no", "type": "server_error"}}, status=500)
+    provider.say(no, no, whole(bodies.chat()))
+    client = wrap(bare(provider), engine=engine)
+    keyed = {**ASKED, "extra_headers": {"Idempotency-Key": "k1"}}
+    for _ in range(2):
+        with pytest.raises(openai.InternalServerError, match="no"):
+            client.chat.completions.create(**keyed)
+    assert client.chat.completions.create(**keyed).usage is not None
+    with pytest.raises(IdempotencyConflict, match="'k1' was made before"):
+        client.chat.completions.create(**keyed)
+    assert (len(provider.seen), sorted(states(engine))) == (3, ["released", "released", "settled"])
+
+
 def test_a_closed_ledger_refuses_before_the_call_or_lets_it_out_if_that_was_said(
     provider: Provider, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -430,6 +446,15 @@ def test_a_client_whose_inside_changed_is_refused_at_once(provider: Provider, en
 
     with pytest.raises(FeatureUnavailable, match="post does not call request"):
         wrap(Changed(api_key="key", base_url=provider.url), engine=engine)
+
+
+def test_a_client_that_cannot_be_copied_is_refused_at_once(provider: Provider, engine: Engine) -> None:
+    class Own(OpenAI):
+        def __init__(self, tenant: str) -> None:
+            super().__init__(api_key=tenant, base_url=provider.url)
+
+    with pytest.raises(FeatureUnavailable, match="its with_options does not make another one of it"):
+        wrap(Own("tenant"), engine=engine)
 
 
 def test_settings_that_cannot_be_are_refused(provider: Provider, engine: Engine) -> None:

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from anthropic import Anthropic
 from anthropic import Stream as AnthropicStream
+from google import genai
+from google.genai import types
 from groq import Groq
 from groq import Stream as GroqStream
+from mistralai.client import Mistral
 from openai import OpenAI
 from openai import Stream as OpenAIStream
 
 from tests.client.ledgers import booked, states
 from tests.client.provider import OPENED, Provider, Reply
 from tokencalc import read_usage, wrap
+from tokencalc.errors import UsageMissing
 from tokencalc.providers.streams.sse import parse_sse
 
 if TYPE_CHECKING:
@@ -110,6 +114,67 @@ def test_the_usage_in_the_ledger_is_that_of_the_recorded_answer(
     else:
         assert figures(entry.usage) == figures(expected)
     assert states(engine) == ["settled"]
+
+
+class Http(NamedTuple):
+    """An SDK that is given an HTTP client: how it is made, where its HTTP client is, whose recordings it replays."""
+
+    make: Callable[[str], Any]
+    inside: Callable[[Any], Any]
+    provider: str
+
+
+def gemini(url: str) -> Any:
+    """Return a client of google-genai."""
+    return genai.Client(api_key="key", http_options=types.HttpOptions(base_url=url))
+
+
+HTTPS = {
+    "google": Http(gemini, lambda client: client._api_client._httpx_client, "google"),
+    "google_vertex": Http(gemini, lambda client: client._api_client._httpx_client, "vertex"),
+    "mistral": Http(
+        lambda url: Mistral(api_key="key", server_url=url), lambda client: client.sdk_configuration.client, "mistral"
+    ),
+}
+
+
+def sent() -> Iterator[Any]:
+    """Yield the recordings of requests that these SDKs would have sent."""
+    for folder, sdk in HTTPS.items():
+        for file in sorted((RECORDED / folder).glob("*.json")):
+            record = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(record["response"].get("body"), str) and record["request"].get("path"):
+                yield pytest.param(sdk, record, id=f"{folder}/{file.stem}")
+
+
+SENT = list(sent())
+
+
+@pytest.mark.skipif(not SENT, reason="recorded answers are not beside this checkout")
+@pytest.mark.parametrize(("sdk", "record"), SENT or [pytest.param(None, None)])
+def test_the_usage_in_the_ledger_is_that_of_what_the_guarded_http_client_was_answered(
+    provider: Provider, engine: Engine, sdk: Http, record: dict[str, Any]
+) -> None:
+    reply = reply_of(record)
+    provider.say(reply)
+    plain = sdk.make(provider.url)
+    client = wrap(plain, engine=engine, hold_usd="0.01", provider=sdk.provider)
+    http = sdk.inside(client)
+    request = http.build_request("POST", provider.url + record["request"]["path"], json=record["request"]["body"])
+    is_streamed = "event-stream" in reply.headers["content-type"]
+    answer = http.send(request, stream=is_streamed)
+    answer.read()
+    answer.close()
+    (entry,) = booked(engine)
+    assert entry.usage is not None
+    try:
+        expected = figures(read_usage(payload_of(record), provider=sdk.provider))
+    except UsageMissing:  # a prompt that was blocked
+        assert any("estimated" in note for note in entry.notes)
+    else:
+        assert figures(entry.usage) == expected
+    assert states(engine) == ["settled"]
+    sdk.inside(plain).close()
 
 
 def figures(usage: Usage) -> list[Any]:

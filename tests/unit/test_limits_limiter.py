@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.unit.travel import in_threads, until
 from tokencalc.clock import ManualClock
 from tokencalc.errors import CallInvalid, Throttled
-from tokencalc.limits.limiter import JITTER_SHARE, Limiter
+from tokencalc.limits.adapting import JITTER_SHARE
+from tokencalc.limits.limiter import Limiter
 from tokencalc.limits.waiting import Sweep
 from tokencalc.providers.headers import RateWindow
 from tokencalc.providers.signals import ProviderSignal

@@ -35,6 +35,7 @@ class Capture:
         "_process",
         "_unended",
         "body",
+        "has_left",
         "headers",
         "hides_usage",
         "how",
@@ -52,6 +53,8 @@ class Capture:
         self.body: Any = None
         self.read: Callable[[Any], Any] | None = None
         self.tally = Tally()
+        self.has_left: bool | None = None
+        """Whether the request was handed to the HTTP library; None where nobody watches that."""
         self.is_stream = False
         self.is_events = False
         self.hides_usage = False

@@ -26,7 +26,10 @@ _READERS: dict[str, Callable[[Body], dict[str, Any]]] = {
 _SDK_ATTEMPTS = 5
 """What the SDK makes of retry options that do not say how many attempts."""
 
-_NEEDED = ("_httpx_client", "_async_httpx_client", "_retry", "_async_retry", "_use_aiohttp", "_http_options")
+_NEEDED = (
+    "_httpx_client", "_async_httpx_client", "_retry", "_async_retry", "_use_aiohttp", "_http_options",
+    "_request", "_async_request",
+)  # fmt: skip
 
 
 def _find(path: str) -> tuple[Callable[[Body], dict[str, Any]], str | None] | None:
@@ -77,7 +80,18 @@ def _guarded_api(api: Any, guard: Guard, routes: Routes) -> Any:
             "_async_retry": _once,
         }
     )
+    # A request's own options would bring the SDK's retries back.
+    own.__dict__.update({name: _plainly(getattr(own, name)) for name in ("_request", "_async_request")})
     return own
+
+
+def _plainly(request: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what makes a request by the client's own options, of which ours has no retries."""
+
+    def send(http_request: Any, http_options: Any = None, stream: bool = False) -> Any:  # noqa: ARG001, FBT001, FBT002  # the SDK's
+        return request(http_request, None, stream)
+
+    return send
 
 
 def _once(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -28,6 +28,7 @@ from tokencalc.client.outcomes import fate_of, fate_of_status
 from tokencalc.client.sizes import NOTHING_KNOWN, size_of
 from tokencalc.client.steps import Door, Step, run
 from tokencalc.errors import BreakerOpen, IdempotencyConflict, TokencalcError, UsageSpooled
+from tokencalc.limits.adapting import pause_s_max
 from tokencalc.providers.signals import read_signal
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from tokencalc.client.asking import Ask
     from tokencalc.client.guarding import Guard
+    from tokencalc.client.outcomes import Fate
     from tokencalc.client.sizes import Size
     from tokencalc.client.steps import Steps
     from tokencalc.ledger.records import Hold
@@ -77,7 +79,20 @@ def guarded(guard: Guard, ask: Ask, send: Callable[[Capture], Any]) -> Steps[Any
 class _Call:
     """The state of one call: its hold, and the permit and the lease of its current attempt."""
 
-    __slots__ = ("about", "ask", "attempt", "guard", "hold", "key", "lease", "limiter", "permit", "size", "unseen")
+    __slots__ = (
+        "about",
+        "ask",
+        "attempt",
+        "guard",
+        "hold",
+        "key",
+        "lease",
+        "limiter",
+        "pause_s",
+        "permit",
+        "size",
+        "unseen",
+    )
 
     def __init__(self, guard: Guard, ask: Ask) -> None:
         """Begin; who the call is for is read now, where it is made."""
@@ -91,6 +106,7 @@ class _Call:
         self.lease: Lease | None = None
         self.attempt = 0
         self.unseen = 0
+        self.pause_s = 0.0
         self.key = f"tokencalc-call-{secrets.token_hex(12)}"
 
     # before the call
@@ -100,23 +116,31 @@ class _Call:
         if self.guard.breaker is not None:
             self.guard.breaker.look()
 
-    def acquire(self) -> Steps[None]:
-        """Wait for permits."""
+    def acquire(self, more_s: float = 0) -> Steps[None]:
+        """Wait for permits, by ``more_s`` seconds longer than the guard allows."""
         if self.limiter is not None:
-            wanted: dict[str, Any] = {**self.size.permits(self.ask), "timeout_s": self.guard.wait_timeout_s}
+            timeout_s = self.guard.wait_timeout_s
+            timeout_s = None if timeout_s is None else timeout_s + more_s
+            wanted: dict[str, Any] = {**self.size.permits(self.ask), "timeout_s": timeout_s}
             self.permit = yield Step("acquire", (self.limiter, wanted))
 
     def reserve(self) -> Steps[None]:
         """Set the worst case aside; a ledger that fails refuses the call, unless the guard allows it."""
-        try:
-            hold: Hold = yield Step("book", ("reserve", self._reserve_arguments()))
-        except LEDGER_FAILURES as error:
-            if self.guard.on_ledger_error == "refuse":
-                raise
-            self.guard.tell("reserve", "the ledger failed, the call goes out without a hold: %s", error)
-            return
-        if hold.replayed:
-            raise _in_flight(hold)
+        arguments = self._reserve_arguments()
+        while True:
+            try:
+                hold: Hold = yield Step("book", ("reserve", arguments))
+            except LEDGER_FAILURES as error:
+                if self.guard.on_ledger_error == "refuse":
+                    raise
+                self.guard.tell("reserve", "the ledger failed, the call goes out without a hold: %s", error)
+                return
+            if not hold.replayed:
+                break
+            if hold.state != "released":
+                raise _in_flight(hold, self.ask.idempotency_key)
+            # It cost nothing, so it may be made again: once, whoever asks, by a key that follows from its hold.
+            arguments["idempotency_key"] = f"tokencalc-after-{hold.hold_id}"
         self.hold = hold
 
     def _reserve_arguments(self) -> dict[str, Any]:
@@ -185,11 +209,12 @@ class _Call:
         self, capture: Capture, caught: BaseException | None, signal: ProviderSignal | None
     ) -> Steps[float | None]:
         wait_s = self._wait_s(caught, signal)
+        self.pause_s = 0.0 if signal is None else pause_s_max(signal)
         if wait_s is None and caught is None and capture.is_answered:
             # The client finds the error in the stream, and raises it as it always does.
             capture.arm(self.ended, Door(self.guard.engine))
             return None
-        fate = fate_of_status(capture.status or 200) if caught is None else fate_of(caught)
+        fate = _fate(capture, caught)
         self._conclude(signal)
         if wait_s is not None:
             self.unseen += fate == "unknown"
@@ -206,7 +231,8 @@ class _Call:
             self.limiter.retried(self.attempt, wait_s)
         try:
             yield Step("wait", (wait_s,))
-            yield from self.acquire()
+            # The limiter pauses for what the provider said too, but drew by itself how much longer.
+            yield from self.acquire(max(0.0, self.pause_s - wait_s))
         except GeneratorExit:
             raise
         except BaseException as stopped:  # bulk: a cancelled wait frees the hold of attempts that cost nothing
@@ -343,11 +369,19 @@ class _Call:
         return self.guard.retries.next_wait_s(self.attempt, signal)
 
 
-def _in_flight(hold: Hold) -> IdempotencyConflict:
+def _fate(capture: Capture, caught: BaseException | None) -> Fate:
+    """Tell what an attempt that failed may have cost."""
+    if caught is None:
+        return fate_of_status(capture.status or 200)
+    # A key that could not be had, a body that could not be written: the client failed by itself.
+    return "unsent" if capture.has_left is False else fate_of(caught)
+
+
+def _in_flight(hold: Hold, key: str | None) -> IdempotencyConflict:
     what = "is in flight" if hold.state in {"open", "suspect"} else "was made before"
     return IdempotencyConflict(
-        f"a call with the idempotency key {hold.idempotency_key!r} {what} (hold {hold.hold_id}, {hold.state}); "
+        f"a call with the idempotency key {key!r} {what} (hold {hold.hold_id}, {hold.state}); "
         "a second one would be billed again: use a new key for a new call",
-        idempotency_key=str(hold.idempotency_key),
+        idempotency_key=str(key),
         hold_id=hold.hold_id,
     )

@@ -54,6 +54,12 @@ class _Guarded:
     client: Any
     request: Callable[..., Any]
     process: Callable[..., Any]
+    prepare: Callable[[Any], Any]
+    is_leaving_seen: bool
+
+    def begin(self, capture: Capture) -> None:
+        """Note that an attempt begins, none of which has gone out."""
+        capture.has_left = False if self.is_leaving_seen else None
 
     def ask(self, options: Any, *, is_streamed: bool) -> Ask | None:
         """Return what a request asks for; None for one that we do not guard."""
@@ -128,12 +134,25 @@ def guard_client(client: Any, guard: Guard, dialect: Dialect) -> Any:
     """Return a guarded copy of a client; FeatureUnavailable for one whose inside is not as we know it."""
     is_async = check(client, dialect)
     own = guard.retrying(1 + client.max_retries)
-    return _guard(client.with_options(max_retries=0), own, dialect, is_async=is_async)
+    try:
+        clone = client.with_options(max_retries=0)
+    except TypeError as error:
+        why = f"its with_options does not make another one of it: {error}"
+        raise unknown_inside(client, dialect.sdk, why) from error
+    return _guard(clone, own, dialect, is_async=is_async)
 
 
 def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any:
-    inner = _Guarded(dialect, guard, clone, clone.request, clone._process_response)  # noqa: SLF001  # see `check`
-    request, process = _async_hooks(inner) if is_async else _sync_hooks(inner)
+    inner = _Guarded(
+        dialect,
+        guard,
+        clone,
+        clone.request,
+        clone._process_response,  # noqa: SLF001  # see `check`
+        getattr(clone, "_prepare_request", _nothing),
+        is_leaving_seen=_is_leaving_seen(type(clone)),
+    )
+    hooks = _async_hooks(inner) if is_async else _sync_hooks(inner)
 
     def copied(*arguments: Any, **options: Any) -> Any:
         """Copy the client as its SDK does; the copy is guarded as this one is."""
@@ -142,13 +161,30 @@ def _guard(clone: Any, guard: Guard, dialect: Dialect, *, is_async: bool) -> Any
         plain = type(clone).copy(clone, *arguments, max_retries=0, **options)
         return _guard(plain, own, dialect, is_async=is_async)
 
-    clone.__dict__.update(
-        {"request": request, "_process_response": process, "copy": copied, "with_options": copied, _MARK: guard}
-    )
+    clone.__dict__.update({**hooks, "copy": copied, "with_options": copied, _MARK: guard})
     return clone
 
 
-def _sync_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]]:
+_SENDERS = ("_attempt_request", "_request", "request")
+
+
+def _is_leaving_seen(kind: type) -> bool:
+    """Tell whether a client calls ``_prepare_request`` before it sends, its last step that can fail by itself."""
+    codes = (getattr(getattr(kind, name, None), "__code__", None) for name in _SENDERS)
+    return any(code is not None and "_prepare_request" in code.co_names for code in codes)
+
+
+def _nothing(_request: Any) -> None:
+    """Stand for a step that a client does not have, and does not call."""
+
+
+def _left() -> None:
+    capture = CURRENT.get()
+    if capture is not None:
+        capture.has_left = True
+
+
+def _sync_hooks(inner: _Guarded) -> dict[str, Callable[..., Any]]:
     door = Door(inner.guard.engine)
 
     def request(cast_to: Any, options: Any, *, stream: bool = False, **rest: Any) -> Any:
@@ -157,6 +193,7 @@ def _sync_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]
             return inner.request(cast_to, options, stream=stream, **rest)
 
         def send(capture: Capture) -> Any:
+            inner.begin(capture)
             ready, capture.hides_usage = inner.prepared(options, is_streamed=stream)
             before = CURRENT.set(capture)
             try:
@@ -177,10 +214,14 @@ def _sync_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]
                     watched.peek()
         return inner.process(response=response, **rest)
 
-    return request, process
+    def prepare(sent: Any) -> None:
+        inner.prepare(sent)
+        _left()
+
+    return {"request": request, "_process_response": process, "_prepare_request": prepare}
 
 
-def _async_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _async_hooks(inner: _Guarded) -> dict[str, Callable[..., Any]]:
     door = AsyncDoor(inner.guard.engine)
 
     async def request(cast_to: Any, options: Any, *, stream: bool = False, **rest: Any) -> Any:
@@ -189,6 +230,7 @@ def _async_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any
             return await inner.request(cast_to, options, stream=stream, **rest)
 
         async def send(capture: Capture) -> Any:
+            inner.begin(capture)
             ready, capture.hides_usage = inner.prepared(options, is_streamed=stream)
             before = CURRENT.set(capture)
             try:
@@ -209,7 +251,11 @@ def _async_hooks(inner: _Guarded) -> tuple[Callable[..., Any], Callable[..., Any
                     await watched.peek()
         return await inner.process(response=response, **rest)
 
-    return request, process
+    async def prepare(sent: Any) -> None:
+        await inner.prepare(sent)
+        _left()
+
+    return {"request": request, "_process_response": process, "_prepare_request": prepare}
 
 
 def check(client: Any, dialect: Dialect) -> bool:

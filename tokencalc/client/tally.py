@@ -8,6 +8,7 @@ stream is left before its last figure came.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -139,29 +140,35 @@ class Feed:
     nothing but the usage, which the caller did not ask for.
     """
 
-    __slots__ = ("_hides", "_rest", "tally")
+    __slots__ = ("_hides", "_rest", "_seen", "tally")
 
     def __init__(self, tally: Tally, *, hide_usage: bool = False) -> None:
         """Start at the beginning of a stream."""
         self.tally = tally
         self._hides = hide_usage
-        self._rest = b""
+        self._rest = bytearray()
+        self._seen = 0
 
     def take(self, chunk: bytes) -> bytes:
         """Take some bytes and return those that the caller may see now."""
-        data = self._rest + chunk
+        rest = self._rest
+        rest += chunk
         shown: list[bytes] = []
         start = 0
-        while (cut := _end_of_event(data, start)) is not None:
-            block, start = data[start:cut], cut
+        # An event of megabytes comes in thousands of pieces: what was looked through is not looked through again.
+        cut = _end_of_event(rest, max(0, self._seen - _END_MAX + 1))
+        while cut is not None:
+            block, start = bytes(rest[start:cut]), cut
             if not (self._read(block) and self._hides):
                 shown.append(block)
-        self._rest = data[start:]
+            cut = _end_of_event(rest, start)
+        del rest[:start]
+        self._seen = len(rest)
         return b"".join(shown) if self._hides else chunk
 
     def finish(self) -> bytes:
         """Read what is left after the last byte, and return it where it was held back."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         is_usage = bool(rest.strip()) and self._read(rest)
         return rest if self._hides and not is_usage else b""
 
@@ -187,9 +194,13 @@ def parsed(data: str | bytes) -> Any:
         return None
 
 
-_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_END = re.compile(rb"(?:\r\n?+|\n){2}")
+"""Two ends of lines, of whatever kind each: some servers mix them. A carriage return keeps the newline after it."""
+
+_END_MAX = 4
+"""The most bytes of such an end."""
 
 
-def _end_of_event(data: bytes, start: int) -> int | None:
-    cuts = [found + len(end) for end in _ENDS if (found := data.find(end, start)) >= 0]
-    return min(cuts, default=None)
+def _end_of_event(data: bytearray, start: int) -> int | None:
+    found = _END.search(data, start)
+    return None if found is None else found.end()

@@ -16,6 +16,9 @@ PAUSE_UNSAID_S = 1.0
 PAUSE_MAX_S = 24 * 3600
 """The longest pause that a provider can ask for, in seconds: one day, the longest window that providers count in."""
 
+JITTER_SHARE = 0.25
+"""A pause is longer by up to this share, at random, so that many processes do not come back at once."""
+
 _PACED_PERIOD_S = 60
 
 
@@ -39,3 +42,11 @@ def adapt(line: Line, signal: ProviderSignal, now: int) -> float | None:
                 gate.adapt(now, per_minute=per_minute, remaining=window.remaining)
         line.replan()
     return None if pause_s is None else min(pause_s, PAUSE_MAX_S)
+
+
+def pause_s_max(signal: ProviderSignal) -> float:
+    """Return for how long, in seconds, a limiter that is told this may pause at most, beside what windows say."""
+    pause_s = signal.retry_after_s
+    if pause_s is None:
+        pause_s = PAUSE_UNSAID_S if signal.kind == "throttled" else 0.0
+    return min(pause_s, PAUSE_MAX_S) * (1 + JITTER_SHARE)

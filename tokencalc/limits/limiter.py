@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import NS_PER_S, SystemClock
 from tokencalc.errors import CallInvalid, Throttled
-from tokencalc.limits.adapting import adapt
+from tokencalc.limits.adapting import JITTER_SHARE, adapt
 from tokencalc.limits.gates import gates_for, whole_number
 from tokencalc.limits.line import DIMENSIONS, Line
 from tokencalc.limits.locks import own_lock
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from tokencalc.providers.signals import ProviderSignal
 
 DEFAULT_REQUESTS_PER_MINUTE = 300
-
-JITTER_SHARE = 0.25
-"""A pause is longer by up to this share, at random, so that many processes do not come back at once."""
 
 _WITHOUT_BLOCKING = (False,)
 _SLOT_RETRY_S = 1.0
