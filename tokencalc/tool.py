@@ -37,15 +37,18 @@ from tokencalc.tool_answers import (
     track_answer,
 )
 from tokencalc.tool_arguments import ACTIONS, read_arguments
+from tokencalc.tool_functions import functions_of, schemas_of
 from tokencalc.tool_metrics import metrics_answer
 from tokencalc.tool_prices import update_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from tokencalc.clock import Clock
     from tokencalc.config import Settings
+    from tokencalc.tool_functions import ToolFunction
 
 GUARDED = ("estimate_cost", "optimize_prompt", "get_usage_report", "get_cost_breakdown")
 """Actions behind a breaker."""
@@ -111,6 +114,21 @@ class TokenCalculatorTool:
     async def execute(self, action: str, **arguments: Any) -> Answer:
         """Do one action; (True, payload), or (False, error) with a code, a message and the values in it."""
         return await asyncio.to_thread(self._execute, action, arguments)
+
+    def functions(self, actions: Sequence[str] | None = None) -> tuple[ToolFunction, ...]:
+        """Return actions (all where None) as plain typed async functions, as agents' frameworks take them.
+
+        They answer as `execute` does, in JSON values: an error is an answer with ``error`` and ``message``. Raises
+        CallInvalid for an unknown action.
+        """
+        return functions_of(self.execute, actions)
+
+    def schemas(self, shape: str = "chat", actions: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return actions as function calling describes them, in the shape of ``chat``, ``responses`` or ``anthropic``.
+
+        Raises CallInvalid for an unknown shape or action.
+        """
+        return schemas_of(shape, actions)
 
     def _execute(self, action: str, arguments: dict[str, Any]) -> Answer:
         known = action if isinstance(action, str) and action in ACTIONS else "unknown"

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "importers",
         "tool_arguments",
         "tool_answers",
+        "tool_functions",
         "tool_metrics",
         "tool_prices",
         "tool",
@@ -64,8 +65,9 @@ SIDEWAYS: dict[str, frozenset[str]] = {
     "alerts": frozenset({"reports"}),
     "monitor": frozenset({"alerts", "reports"}),
     "tool_answers": frozenset({"reports"}),
+    "tool_functions": frozenset({"tool_arguments"}),
     "tool_prices": frozenset({"reports"}),
-    "tool": frozenset({"tool_arguments", "tool_answers", "tool_metrics", "tool_prices"}),
+    "tool": frozenset({"tool_arguments", "tool_answers", "tool_functions", "tool_metrics", "tool_prices"}),
     "__main__": frozenset({"__init__"}),
 }
 """The exceptions: a room and the earlier rooms of its own floor that it may import from."""

@@ -11,7 +11,6 @@ import click
 
 from tokencalc.cli.exits import NOTHING, OK, REFUSED, REGRESSED, UNPRICED
 from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
-from tokencalc.cli.output import put_json, say
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
@@ -24,8 +23,10 @@ from tokencalc.gate.reading import run_of_files
 from tokencalc.gate.run import run_of
 from tokencalc.gate.run_file import run_json
 from tokencalc.gate.text import verdict_text
+from tokencalc.gate.words import log_text
 from tokencalc.gate.workflow import workflow_text, write_workflow
 from tokencalc.gate.writing import append_summary, target_from, write_reports
+from tokencalc.jsontext import to_json
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import pico_from_usd
 
@@ -141,7 +142,7 @@ def init(*, budget: str, fail: str, force: bool, as_json: bool) -> int:
         )
     path = write_workflow(Path(), workflow_text(budget=cap.text, fail=rule.text), force=force)
     if as_json:
-        put_json({"workflow": path})
+        click.echo(to_json({"workflow": path}))
     else:
         click.echo(f"Wrote {path}; read it, and commit it with a baseline (tokencalc ci --save-baseline).")
     return OK
@@ -164,7 +165,7 @@ def _gate(options: dict[str, Any]) -> int:
     write_reports(verdict, targets, exit_code=code)
     if options["save_baseline"] is not None:
         Path(options["save_baseline"]).write_bytes(run_json(verdict.run).encode())
-        say(f"Saved the run to {options['save_baseline']}.")
+        click.echo(f"Saved the run to {log_text(options['save_baseline'])}.", err=True)
     append_summary(verdict)
     _tell(verdict, options, code)
     return code

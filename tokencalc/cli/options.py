@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tokencalc.cli.output import say
 from tokencalc.clock import instant_from
 from tokencalc.config import default_ledger_path, load_settings
 from tokencalc.engine import Engine
@@ -22,6 +21,14 @@ if TYPE_CHECKING:
     _PairType = click.ParamType[tuple[str, str]]
 else:
     _InstantType = _PairType = click.ParamType
+
+
+def _say(text: str) -> None:
+    """Talk to the person on stderr, as `output.say` does."""
+    from tokencalc.cli.output import say as said  # noqa: PLC0415  # 50 ms of rich that few of these commands need
+
+    said(text)
+
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -134,7 +141,7 @@ def estimating_engine(ledger: str | None, prices: tuple[Path, ...] = ()) -> Engi
     except LedgerError as error:
         if ledger is not None:
             raise
-        say(f"The ledger is left out, for it cannot be opened: {error.message}")
+        _say(f"The ledger is left out, for it cannot be opened: {error.message}")
         return pricing_engine(prices)
 
 
@@ -164,5 +171,5 @@ def open_ledger(
     except PriceTableInvalid as error:
         if needs_prices:
             raise
-        say(f"Own price tables are left out, for one cannot be read: {error.message}")
+        _say(f"Own price tables are left out, for one cannot be read: {error.message}")
         return Engine.open(ledger, settings=settings, prices=None)

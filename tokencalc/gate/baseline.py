@@ -8,7 +8,6 @@ because a gate with a misspelt one would be green for ever.
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from tokencalc.errors import CallInvalid
 from tokencalc.gate.run_file import RUN_SCHEMA, RunVersionUnknownError, is_run, run_from
 
 if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
     from tokencalc.gate.run import Run
 
 DEFAULT_FILE = "tokencalc-baseline.json"
@@ -84,7 +85,9 @@ def _from_git(revision: str, file: str, folder: Path) -> Baseline:
     return _parsed(place, shown.stdout)
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _git(folder: Path, *arguments: str) -> CompletedProcess[bytes]:
+    import subprocess  # noqa: PLC0415  # 15 ms that a baseline in a file does not need
+
     command = ["git", "-C", str(folder), *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=False, timeout=_GIT_TIMEOUT_S)  # noqa: S603  # no shell
