@@ -225,6 +225,8 @@ class Work(Simulation):
         """Return what a settlement is in the model."""
         held, now = self.model.holds[hold].about, self.now
         served = about_of({"model": held.model, **arguments}, process.table, "")
+        # What nobody sells is still the doing of whoever was asked.
+        served = replace(served, provider=served.provider or held.provider)
         is_same = (served.provider, served.model) == (held.provider, held.model)
         asked = None if is_same else (held.provider, held.model)
         about = replace(held, provider=served.provider, model=served.model, asked=asked)
