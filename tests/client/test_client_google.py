@@ -118,11 +118,14 @@ def test_retry_options_of_a_request_do_not_multiply_with_ours(
     again = types.HttpRetryOptions(attempts=4, initial_delay=0.001, max_delay=0.001)
     config = types.GenerateContentConfig(http_options=types.HttpOptions(retry_options=again))
     policy = RetryPolicy(attempts_max=2, wait_s=0, jitter_share=0)
-    client = wrap(bare(provider), engine=engine, retries=policy)
+    plain = bare(provider)
+    client = wrap(plain, engine=engine, retries=policy)
 
     async def go() -> None:
-        await client.aio.models.generate_content(**ASKED, config=config)
-        await client.aio.aclose()
+        try:
+            await client.aio.models.generate_content(**ASKED, config=config)
+        finally:
+            await plain.aio.aclose()
 
     with pytest.raises(errors.ServerError, match="no"):
         asyncio.run(go()) if is_async else client.models.generate_content(**ASKED, config=config)
