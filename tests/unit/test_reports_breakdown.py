@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.architecture.imports import ROOT
 from tests.contract.tables import use_prices
 from tokencalc.clock import ManualClock, instant_from
 from tokencalc.engine import Engine
@@ -212,3 +216,13 @@ def test_a_month_longer_than_the_one_before_is_compared_with_all_of_it() -> None
 def test_without_a_beginning_or_before_it_nothing_is_compared(since: str | None, kind: PeriodKind | None) -> None:
     start = None if since is None else instant_from(since, name="since")
     assert compared_stretches(start, None, now=CLOCK.now(), kind=kind, timezone="UTC") is None
+
+
+def test_the_picture_of_a_report_is_drawn_again_as_the_docs_show_it(tmp_path: Path) -> None:
+    picture = tmp_path / "report.svg"
+    command = [sys.executable, str(ROOT / "scripts" / "capture_report.py"), "--output", str(picture)]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=environment)
+    drawn = picture.read_text(encoding="utf-8")
+    assert drawn == (ROOT / "docs" / "report.svg").read_text(encoding="utf-8"), "run python scripts/capture_report.py"
+    assert "@font-face" not in drawn

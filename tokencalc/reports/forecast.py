@@ -120,14 +120,21 @@ class Rates:
     def _group(self, day: date) -> int:
         return day.weekday() if self.by_weekday else 0
 
+    def _mean(self, group: int) -> Fraction:
+        members = self._groups[group]
+        return Fraction(sum(map(sum, members)), len(members))
+
+    def _mean_of(self, group: int, piece: Slice) -> Fraction:
+        members = self._groups[group]
+        return sum((piece.cost_of(hours) for hours in members), start=Fraction(0)) / len(members)
+
     def rests(self, slices: Sequence[Slice]) -> Iterator[Rest]:
         """Yield what is expected from now to the end of each coming day, in their order."""
         expected = Fraction(0)
         sizes: dict[int, Fraction] = {}
         for piece in slices:
             group = self._group(piece.day)
-            members = self._groups[group]
-            expected += sum((piece.cost_of(hours) for hours in members), start=Fraction(0)) / len(members)
+            expected += self._mean(group) if piece.size == 1 else self._mean_of(group, piece)
             sizes[group] = sizes.get(group, Fraction(0)) + piece.size
             days_varying = sum(
                 (size + size * size / len(self._groups[number]) for number, size in sizes.items()), start=Fraction(0)
