@@ -1,8 +1,8 @@
-"""Wall time of `tokencalc report` on a small ledger, above bare Python; with a forecast, a comparison and budgets.
+"""Wall time of `tokencalc report` on a small ledger, above bare Python; and a breakdown of a month on a large one.
 
 Every run is a new process; the cases take turns, so that a slow moment of the machine hits all of them, and each
 figure is the difference of two medians. Byte code is kept, as after the first run of any program.
-`bench_ledger_growth.py` has a month by model and day over many entries.
+The large ledger (--entries) has a month's calls: by model and day, with the period before and the forecast.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
+from benchmarks.ledger_large import MONTH
+from benchmarks.ledger_large import make as make_large
 from tokencalc import Budget, Engine, Usage
-from tokencalc.clock import SystemClock
+from tokencalc.clock import ManualClock, SystemClock, instant_from
+from tokencalc.reports.breakdown import Wanted, break_down
+from tokencalc.reports.outlook import look_ahead
 
 ENTRIES, DAYS = 2_000, 40
 REPORT = ("-m", "tokencalc", "report", "--ledger", "usage.db", "--by", "agent_id,model")
@@ -76,11 +80,34 @@ def measure(rounds: int) -> dict[str, float]:
     return {name: median(taken) for name, taken in times.items()}
 
 
+def large(entries: int, rounds: int) -> None:
+    """Time a month by model and day, warm, as it is on its last day."""
+    since, until = (instant_from(text, name="month") for text in MONTH)
+    now = until - timedelta(hours=12)
+    wanted = Wanted(group_by=("model", "day"), since=since, until=until, kind="month")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.db"
+        make_large(path, entries)
+        with Engine.open(path, clock=ManualClock(now)) as engine:
+            breakdowns, outlooks = [], []
+            for _ in range(rounds + 1):
+                started = time.perf_counter()
+                found = break_down(engine, wanted, now=now)
+                between = time.perf_counter()
+                look_ahead(engine, found, now=now)
+                breakdowns.append(between - started)
+                outlooks.append(time.perf_counter() - between)
+    for name, seconds in (("rows, total and the period before", breakdowns), ("forecast", outlooks)):
+        print(f"  a month of {entries:,} by model and day, {name}: {median(seconds[1:]):.3f} s warm")
+
+
 def main() -> None:
     """Print one line for each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="runs of each case (default: 11)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--entries", type=int, default=300_000, help="entries of the large ledger (default: 300,000)")
+    given = parser.parse_args()
+    rounds = given.rounds
     found = measure(rounds)
     bare_ms = found[CASES[0][0]]
     print(f"reports: {ENTRIES:,} entries, median of {rounds} runs, above bare python ({bare_ms:.1f} ms)")
@@ -88,6 +115,7 @@ def main() -> None:
         above_ms = found[name] - bare_ms
         verdict = "" if goal_ms is None else f"{'meets' if above_ms <= goal_ms else 'misses'} the goal of +{goal_ms} ms"
         print(f"  {name:<24} {above_ms:+7.1f} ms  {found[name] / bare_ms:5.1f}x bare  {verdict}".rstrip())
+    large(given.entries, rounds)
 
 
 if __name__ == "__main__":

@@ -227,6 +227,15 @@ def test_a_budget_of_which_nothing_can_be_said_says_why(reason: str, settings: d
     assert (None, None, reason) == (found.day, found.earliest, found.reason)
 
 
+def test_a_budget_that_counts_more_than_its_scope_is_not_looked_ahead_for() -> None:
+    with ledger_with("4", "4", "4") as engine:
+        engine.set_budget(Budget(name="b", limit_usd=50, period="month", scope={"agent_id": "a"}))
+        engine.record(model="my-own", cost_usd="9", agent_id="z", budget="b")
+        found = only(budgets_run_out(engine, now=engine.clock.now()))
+    assert found.status.spent_usd == Decimal(21)
+    assert (found.day, found.reason[:34]) == (None, "it counts calls that named it, or ")
+
+
 def test_a_budget_that_is_used_up_says_so_without_any_days_before() -> None:
     with ledger_with() as engine:
         engine.set_budget(Budget(name="b", limit_usd=1, period="month"))

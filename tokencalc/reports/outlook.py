@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.budget import ANY_VALUE
@@ -34,7 +35,13 @@ MOST_BUDGETS = 20
 FARTHEST_DAYS = 366
 """How far ahead the end of a budget without a period is sought."""
 
+_Groups = dict[tuple[object, ...], dict[date, list[int]]]
+"""Days by hour, of each combination of keys."""
+
 _HOURS = 24
+_NOTIONAL = "notional"
+_MOST_SHARED = 2
+_OTHER_CALLS = "it counts calls that named it, or asked for its model, and rollups do not tell those"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +85,18 @@ def look_ahead(engine: Engine, found: Breakdown, *, now: datetime) -> Outlook | 
     wanted = found.wanted
     if wanted.until is None or wanted.until <= now or (wanted.since is not None and wanted.since > now):
         return None
-    zone = zone_from(wanted.timezone)
+    zone, reading = zone_from(wanted.timezone), _Reading(engine, now)
+    # Budgets first: what is read for them has the forecast's days in it, too.
+    run_outs, left_out = _run_outs(reading) if not wanted.where else ((), 0)
     history, ahead = _History({}, "tags are not in the rollups that a forecast reads"), None
     if not any(is_tag(key) for key in wanted.where or {}):
-        history = _Reading(engine, now).history(wanted.timezone, wanted.where or {})
+        history = reading.history(wanted.timezone, wanted.where or {})
         ahead = forecast(
             history.days,
             slices_between(now, wanted.until, zone),
             spent_pico=found.report.total.cost_pico,
             until=wanted.until,
         )
-    run_outs, left_out = budgets_run_out(engine, now=now) if not wanted.where else ((), 0)
     return Outlook(
         forecast=ahead,
         reason="" if ahead is not None else history.reason,
@@ -99,15 +107,21 @@ def look_ahead(engine: Engine, found: Breakdown, *, now: datetime) -> Outlook | 
 
 def budgets_run_out(engine: Engine, *, now: datetime) -> tuple[tuple[RunOut, ...], int]:
     """Return the last days of the budgets nearest to their limits, and how many budgets were left out."""
+    return _run_outs(_Reading(engine, now))
+
+
+def _run_outs(reading: _Reading) -> tuple[tuple[RunOut, ...], int]:
     statuses = sorted(
-        engine.budget_statuses(),
+        reading.engine.budget_statuses(),
         key=lambda status: (-(status.utilisation or 0), status.name, status.scope_value or ""),
     )
-    reading = _Reading(engine, now)
-    return tuple(run_out(reading, status) for status in statuses[:MOST_BUDGETS]), len(statuses[MOST_BUDGETS:])
+    nearest = statuses[:MOST_BUDGETS]
+    scopes = [where for status in nearest if not isinstance(where := _filters(status), str)]
+    reading.share({key for where in scopes for key in where})
+    return tuple(_run_out(reading, status) for status in nearest), len(statuses[MOST_BUDGETS:])
 
 
-def run_out(reading: _Reading, status: BudgetStatus) -> RunOut:
+def _run_out(reading: _Reading, status: BudgetStatus) -> RunOut:
     """Return the day on which one budget's spending reaches its limit."""
     now, end = reading.now, status.period.end
     until = now + timedelta(days=FARTHEST_DAYS) if end is None else end
@@ -120,8 +134,8 @@ def run_out(reading: _Reading, status: BudgetStatus) -> RunOut:
     if isinstance(where, str):
         return RunOut(status=status, until=end, reason=where)
     history = reading.history(status.budget.timezone, where)
-    if history.reason:
-        return RunOut(status=status, until=end, reason=history.reason)
+    if history.reason or not reading.agrees(status, where):
+        return RunOut(status=status, until=end, reason=history.reason or _OTHER_CALLS)
     rests = list(Rates(history.days).rests(slices_between(now, until, zone)))
 
     def first(costs: list[int]) -> date | None:
@@ -148,7 +162,7 @@ def _filters(status: BudgetStatus) -> dict[str, str | bool | None] | str:
     where: dict[str, str | bool | None] = {
         key: status.scope_value if value == ANY_VALUE else value for key, value in budget.scope.items()
     }
-    return where if budget.notional else {**where, "notional": False}
+    return where if budget.notional else {**where, _NOTIONAL: False}
 
 
 class _Reading:
@@ -156,14 +170,25 @@ class _Reading:
 
     def __init__(self, engine: Engine, now: datetime) -> None:
         self.now = now
-        self._engine = engine
-        self._read: dict[tuple[str, tuple[str, ...]], dict[tuple[object, ...], dict[date, list[int]]]] = {}
+        self.engine = engine
+        self._shared: frozenset[str] = frozenset({_NOTIONAL})
+        self._read: dict[tuple[str, tuple[str, ...]], _Groups] = {}
+
+    def share(self, keys: set[str]) -> None:
+        """Read by these keys at once from now on, where they are so few that their combinations are."""
+        if len(keys - {_NOTIONAL}) <= _MOST_SHARED:
+            self._shared |= keys
 
     def history(self, timezone: str, where: Mapping[str, str | bool | None]) -> _History:
         """Return what was booked of the filters' on each whole day before today."""
-        keys = tuple(sorted(where))
-        groups = self._read.setdefault((timezone, keys), {}) or self._load(timezone, keys)
-        days = groups.get(tuple(where[key] or None for key in keys), {})
+        keys = tuple(sorted({*where, *self._shared}))
+        if (timezone, keys) not in self._read:
+            self._read[timezone, keys] = self._load(timezone, keys)
+        days: dict[date, list[int]] = {}
+        for group, costs in self._read[timezone, keys].items():
+            if all((where[key] or None) == value for key, value in zip(keys, group, strict=True) if key in where):
+                for day, hours in costs.items():
+                    days[day] = list(map(add, days.get(day, [0] * _HOURS), hours))
         zone = zone_from(timezone)
         today = self.now.astimezone(zone).date()
         whole = {day: hours for day, hours in days.items() if day < today}
@@ -176,10 +201,17 @@ class _Reading:
             return _History(filled, f"it needs {FEWEST_DAYS} whole days before today, and there are {count}")
         return _History(filled, "")
 
-    def _load(self, timezone: str, keys: tuple[str, ...]) -> dict[tuple[object, ...], dict[date, list[int]]]:
+    def agrees(self, status: BudgetStatus, where: Mapping[str, str | bool | None]) -> bool:
+        """Whether what the filters find in the period is what the budget counts, but for what is booked meanwhile."""
+        since, until = status.period.start, status.period.end
+        found = self.engine.report(group_by=(), since=since, until=until, where=dict(where)).total.cost_pico
+        spent = pico_from_usd(status.spent_usd, name="spent_usd")
+        return abs(found - spent) * 100 <= spent
+
+    def _load(self, timezone: str, keys: tuple[str, ...]) -> _Groups:
         since, until = _days_before(self.now, zone_from(timezone))
-        report = self._engine.report(group_by=(*keys, "hour"), since=since, until=until, timezone=timezone)
-        groups = self._read[timezone, keys]
+        report = self.engine.report(group_by=(*keys, "hour"), since=since, until=until, timezone=timezone)
+        groups: _Groups = {}
         for row in report.rows:
             days = groups.setdefault(tuple(row.key[key] or None for key in keys), defaultdict(lambda: [0] * _HOURS))
             label = str(row.key["hour"])
