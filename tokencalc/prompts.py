@@ -217,11 +217,11 @@ def _cheaper(catalog: Catalog, call: Call, ours: ModelFacts, text: str, output: 
     cost = _evaluate(catalog, call, Usage(input_tokens=counted.tokens, output_tokens=output)).total_pico
     if low is None or cost is None:
         return
-    since = _priced_since(catalog, ours)
+    since = priced_since(catalog, ours)
     found: dict[Basis, list[CheaperModel]] = {"same_line": [], "price_band": []}
     # A model that two tables of a provider list is one model.
     for facts in {(facts.provider, facts.model): facts for facts in catalog.models()}.values():
-        basis = _basis(ours, facts)
+        basis = class_basis(ours, facts)
         if basis is None:
             continue
         other = replace(call, model=facts.model, provider=facts.provider)
@@ -270,7 +270,7 @@ def _compared(  # noqa: PLR0913  # one comparison
         provider=facts.provider,
         model=facts.model,
         basis=basis,
-        priced_since=_priced_since(catalog, facts),
+        priced_since=priced_since(catalog, facts),
         context_window_tokens=window,
         input_tokens=counted.tokens,
         method=counted.method,
@@ -280,12 +280,13 @@ def _compared(  # noqa: PLR0913  # one comparison
     )
 
 
-def _priced_since(catalog: Catalog, facts: ModelFacts) -> datetime:
-    """The first instant for which a price is known."""
+def priced_since(catalog: Catalog, facts: ModelFacts) -> datetime:
+    """Return the first instant for which a price is known."""
     return min(card.effective_from for card in catalog.cards(facts.provider, facts.model))
 
 
-def _basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
+def class_basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
+    """Return what makes another model one of the same class, None where it is not; its price decides the rest."""
     # Another model's vectors do not fit an index, whatever they cost.
     if (
         other.mode != ours.mode

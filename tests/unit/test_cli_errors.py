@@ -55,8 +55,8 @@ CASES = [
     (2, r"there is none at a\\x1b\[31m\.db", ("report", "--ledger", "a\x1b[31m.db")),
     (2, r"found 'modle'; did you mean model\?", ("report", "--by", "modle", "--ledger", "usage.db")),
     (2, "where: expected one of", ("report", "--where", "colour=red", "--ledger", "usage.db")),
-    (2, "--markdown or --json, not both", ("report", "--markdown", "--json", "--ledger", "usage.db")),
-    (2, "leave out group_by", ("report", "--markdown", "--by", "model", "--ledger", "usage.db")),
+    (2, "--markdown were given; give one", ("report", "--markdown", "--json", "--ledger", "usage.db")),
+    (2, "--jsonl and --csv were given; give one", ("report", "--jsonl", "--csv", "--ledger", "usage.db")),
     (
         2,
         "a period or since and until, not both",

@@ -26,6 +26,10 @@ from tokencalc.reports.text import markdown_code, markdown_text, safe_text
         ("x" * 197 + "...", "x" * 10_000),
         ("[red]markup[/red]", "[red]markup[/red]"),
         ("名前 é", "名前 é"),
+        (r"\x3a:error::x", "::error::x"),
+        (r"a \x3a:Set-Output name=b::c", "a ::Set-Output name=b::c"),
+        (r"\x23#[group]", "##[group]"),
+        ("std::vector::errors ::x", "std::vector::errors ::x"),
         ("7", 7),
     ],
 )

@@ -1,4 +1,4 @@
-"""`tokencalc report`: cost, calls and tokens, by whatever you group them by."""
+"""`tokencalc report`: where the money went, by whatever you group it by, and where it is going."""
 
 from __future__ import annotations
 
@@ -8,50 +8,58 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.exits import OK, UNPRICED
-from tokencalc.cli.options import (
-    Instant,
-    Pair,
-    examples,
-    json_option,
-    ledger_option,
-    open_ledger,
-    pairs_as_dict,
-    without_nones,
-)
-from tokencalc.cli.output import counted, dollars, number, put, put_json, table, tokens
+from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.cli.report_screen import show_breakdown
 from tokencalc.clock import SystemClock, instant_text
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.records import DIMENSION_KEYS
+from tokencalc.periods import period_at
+from tokencalc.reports.breakdown import Wanted, break_down
+from tokencalc.reports.exports import breakdown_csv, breakdown_json, breakdown_jsonl, breakdown_markdown
 from tokencalc.reports.markdown import summary_markdown
+from tokencalc.reports.outlook import look_ahead
 from tokencalc.reports.summary import summarise
-from tokencalc.reports.text import safe_text
-from tokencalc.tool_answers import report_answer
+from tokencalc.reports.tagged import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
-    from typing import Any
 
     from tokencalc.engine import Engine
+    from tokencalc.periods import PeriodKind
+    from tokencalc.reports.advice import Advised
+    from tokencalc.reports.breakdown import Breakdown
+    from tokencalc.reports.outlook import Outlook
 
 _PERIODS = ("hour", "day", "week", "month", "total")
-_TIMES = ("day", "hour")
-_MOST_REASONS = 20
 
 
 @click.command(
-    epilog=examples("tokencalc report --by model --period month", "tokencalc report --by day,agent_id --json")
+    epilog=examples(
+        "tokencalc report --by model --period month",
+        "tokencalc report --by day,agent_id --json",
+        "tokencalc report --by tag:team --csv",
+        "tokencalc report --by agent_id --period month --advice",
+    )
 )
 @click.option(
-    "--by", "by", multiple=True, metavar="KEYS", help="Group by these, as model,day. Default: provider,model."
+    "--by",
+    "by",
+    multiple=True,
+    metavar="KEYS",
+    help="Group by these, as model,day,tag:NAME. Default: provider,model.",
 )
 @click.option("--since", type=Instant(), metavar="DATE", help="From this instant on.")
 @click.option("--until", type=Instant(), metavar="DATE", help="Before this instant.")
 @click.option("--period", type=click.Choice(_PERIODS), help="The current period, instead of --since and --until.")
 @click.option("--timezone", metavar="ZONE", help="The zone of days and periods; else the settings'.")
-@click.option("--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer.")
+@click.option(
+    "--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer or tag:team=x."
+)
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print the whole report as Markdown.")
+@click.option("--advice", is_flag=True, help="Look at each call: what caching saved, and what would have saved more.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV: every digit, no formulas, no total.")
+@click.option("--jsonl", "as_jsonl", is_flag=True, help="Print the rows as JSON Lines: every digit, no total.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown; without --by, the whole report.")
 @click.option("--strict-prices", is_flag=True, help="Exit with 5 if calls could not be priced.")
 @ledger_option
 @json_option
@@ -60,44 +68,85 @@ def report(  # noqa: PLR0913  # one argument for each option
     by: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
-    period: str | None,
+    period: PeriodKind | None,
     timezone: str | None,
     where: tuple[tuple[str, str], ...],
     top: int | None,
+    advice: bool,
+    as_csv: bool,
+    as_jsonl: bool,
     as_markdown: bool,
     strict_prices: bool,
     ledger: str | None,
     as_json: bool,
 ) -> int:
-    """Show where the money went."""
+    """Show where the money went, and where it is going."""
     now = SystemClock().now()
-    arguments = without_nones(
-        group_by=tuple(dict.fromkeys(key.strip() for text in by for key in text.split(","))) or None,
-        since=since,
-        until=until,
-        period=period,
-        timezone=timezone,
-        **_filters(where),
-    )
-    # The Markdown report prices every call without its cache; the rows are only sums of what was booked.
-    with open_ledger(ledger, needs_prices=as_markdown) as engine:
-        answer = report_answer(engine, arguments, now=now)
-        if as_markdown:
-            _only_an_interval(arguments, as_json=as_json)
-            zone = arguments.get("timezone", engine.settings.timezone)
-            summary = summarise(engine, now=now, since=answer["since"], until=answer["until"], timezone=zone)
+    form = _form(json=as_json, jsonl=as_jsonl, csv=as_csv, markdown=as_markdown)
+    keys = tuple(dict.fromkeys(key.strip() for text in by for key in text.split(",")))
+    filters = _filters(where)
+    is_whole = form == "markdown" and not keys and not filters and not advice
+    # Pricing each call anew needs every table; the rows are only sums of what was booked.
+    with open_ledger(ledger, needs_prices=is_whole or advice) as engine:
+        zone = timezone or engine.settings.timezone
+        start, end = _interval(since, until, period, now=now, timezone=zone)
+        wanted = Wanted(
+            group_by=keys or ("provider", "model"), since=start, until=end, where=filters, timezone=zone, kind=period
+        )
+        if is_whole:
+            summary = summarise(engine, now=now, since=start, until=end, timezone=zone)
             click.echo(summary_markdown(summary), nl=False)
-        again = _reprice_command(engine, answer, ledger) if answer["unpriced_calls"] else ""
-    if as_json:
-        put_json({"schema": "tokencalc.rows/1", **answer})
-    elif not as_markdown:
-        _show(answer, top=top, again=again)
-    return UNPRICED if strict_prices and answer["unpriced_calls"] else OK
+            return UNPRICED if strict_prices and summary.unpriced_calls else OK
+        found = break_down(engine, wanted, now=now, with_savings=advice)
+        outlook = None if form in {"csv", "jsonl"} else look_ahead(engine, found, now=now)
+        advised = _advised(engine, wanted) if advice else None
+        again = _reprice_command(engine, wanted, ledger) if found.report.unpriced_calls and not form else ""
+    if form:
+        click.echo(_written(form, found, outlook, advised), nl=False)
+    else:
+        show_breakdown(found, outlook, advised, top=top, again=again)
+    return UNPRICED if strict_prices and found.report.unpriced_calls else OK
 
 
-def _reprice_command(engine: Engine, answer: Mapping[str, Any], ledger: str | None) -> str:
+def _form(**asked: bool) -> str:
+    """The one form that was asked for; empty for a screen."""
+    chosen = [name for name, is_asked in asked.items() if is_asked]
+    if len(chosen) > 1:
+        options = " and ".join(f"--{name}" for name in chosen)
+        raise CallInvalid(f"{chosen[-1]}: {options} were given; give one of them", path=chosen[-1], found=chosen)
+    return "".join(chosen)
+
+
+def _written(form: str, found: Breakdown, outlook: Outlook | None, advised: Advised | None) -> str:
+    if form == "csv":
+        return breakdown_csv(found)
+    if form == "jsonl":
+        return breakdown_jsonl(found)
+    return (breakdown_json if form == "json" else breakdown_markdown)(found, outlook, advised)
+
+
+def _advised(engine: Engine, wanted: Wanted) -> Advised:
+    from tokencalc.reports.advice import advise  # noqa: PLC0415  # only this option needs it
+
+    return advise(engine, wanted)
+
+
+def _interval(
+    since: datetime | None, until: datetime | None, period: PeriodKind | None, *, now: datetime, timezone: str
+) -> tuple[datetime | None, datetime | None]:
+    if period is not None:
+        if since is not None or until is not None:
+            raise CallInvalid("period: give either a period or since and until, not both", path="period", found=period)
+        current = period_at(period, now, timezone=timezone)
+        return current.start, current.end
+    if since is not None and until is not None and until <= since:
+        raise CallInvalid("until: expected an instant after since", path="until", found=until)
+    return since, until
+
+
+def _reprice_command(engine: Engine, wanted: Wanted, ledger: str | None) -> str:
     """The command that prices the calls of a report again, from its first day on where it has no beginning."""
-    since, until = answer["since"], answer["until"]
+    since, until = wanted.since, wanted.until
     days = engine.report(group_by=("day",), until=until, timezone="UTC").rows if since is None else ()
     start = min(str(row.key["day"]) for row in days) if since is None else instant_text(since)
     parts = ["tokencalc", "reprice", "--since", start]
@@ -105,79 +154,13 @@ def _reprice_command(engine: Engine, answer: Mapping[str, Any], ledger: str | No
     return shlex.join([*parts, *([] if ledger is None else ["--ledger", ledger])])
 
 
-def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str | bool | None]:
     found = pairs_as_dict(where, name="where")
     for key in found:
-        if key not in DIMENSION_KEYS:
+        if key not in DIMENSION_KEYS and not is_tag(key):
             raise CallInvalid(
-                f"where: expected one of {', '.join(DIMENSION_KEYS)}, found {key!r:.60}", path="where", found=key
+                f"where: expected one of {', '.join(DIMENSION_KEYS)} or tag:NAME, found {key!r:.60}",
+                path="where",
+                found=key,
             )
-    return found
-
-
-def _only_an_interval(arguments: Mapping[str, Any], *, as_json: bool) -> None:
-    refused = sorted({"group_by", *DIMENSION_KEYS} & set(arguments))
-    if refused:
-        raise CallInvalid(
-            f"markdown: the whole report has its own groups; leave out {', '.join(refused)}",
-            path="markdown",
-            found=refused,
-        )
-    if as_json:
-        raise CallInvalid("markdown: give either --markdown or --json, not both", path="markdown", found=True)
-
-
-def _show(answer: Mapping[str, Any], *, top: int | None, again: str) -> None:
-    keys, rows, total = answer["group_by"], answer["rows"], answer["total"]
-    if not total["calls"]:
-        put("Nothing was booked in this time.")
-        return
-    # The dearest first, by their names where they cost the same; then what is left in order of time.
-    dearest = sorted(rows, key=lambda row: (-row["cost_usd"], *(str(row[key]) for key in keys)))
-    shown = sorted(dearest[:top], key=lambda row: [str(row[key]) for key in keys if key in _TIMES])
-    heads = (*(key.removesuffix("_id") for key in keys), "cost", "calls", "input", "cached", "output")
-    table(
-        heads,
-        [(*(_name(row[key]) for key in keys), *_figures(row)) for row in shown],
-        texts=range(len(keys)),
-        total=("total", *("" for _ in keys[1:]), *_figures(total)),
-        spare=[len(keys) + place for place in (3, 4, 2)],
-    )
-    if len(rows) > len(shown):
-        put(f"{len(rows) - len(shown)} more rows; leave out --top to see them.")
-    if any(row["cost_usd"] and row["unpriced_calls"] for row in (*shown, total)):
-        put("+ ?: some of these calls could not be priced, or only in part.")
-    if answer["notional_usd"]:
-        put(f"Notional: {dollars(answer['notional_usd'])} of it is the list price of calls that a subscription paid.")
-    if answer["unpriced_calls"]:
-        _show_unpriced(answer, again)
-
-
-def _show_unpriced(answer: Mapping[str, Any], again: str) -> None:
-    put()
-    put(f"Not in the total, or only in part: {counted(answer['unpriced_calls'], 'call')} that could not be priced.")
-    put()
-    found = answer["unpriced"]
-    table(
-        ("model", "calls", "why"),
-        [(item["model"], number(item["calls"]), item["reason"]) for item in found[:_MOST_REASONS]],
-        texts=(0, 2),
-    )
-    if len(found) > _MOST_REASONS:
-        put(f"{counted(len(found) - _MOST_REASONS, 'more reason')}: see --json.")
-    put()
-    put("What the price tables know by now is filled by this (with --apply it is written):")
-    # In one piece, however narrow the terminal: it is there to be copied.
-    click.echo(f"  {safe_text(again, longest=4000)}")
-
-
-def _name(value: object) -> str:
-    return "(none)" if value in (None, "") else str(value)
-
-
-def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
-    cost = dollars(row["cost_usd"]) if row["cost_usd"] or not row["unpriced_calls"] else "unknown"
-    if row["cost_usd"] and row["unpriced_calls"]:
-        cost = f"{cost} + ?"
-    counts = (tokens(row[name]) for name in ("input_tokens", "cache_read_tokens", "output_tokens"))
-    return (cost, number(row["calls"]), *counts)
+    return {**found}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tokencalc.reports.summary import Summary
 
 _TITLES = {"model": "Model", "agent_id": "Agent", "operation": "Operation", "project": "Project", "day": "Day"}
-_MOST_ROWS = 50
+MOST_ROWS = 50
+"""Rows of one table; the machine formats have all of them."""
 
 
 def summary_markdown(summary: Summary, *, title: str = "LLM cost report") -> str:
@@ -28,17 +29,17 @@ def summary_markdown(summary: Summary, *, title: str = "LLM cost report") -> str
 
 def _head(summary: Summary) -> Iterator[str]:
     total = summary.total
-    yield f"**{_dollars(total.cost_usd)}** for {total.calls:,} calls{_span(summary)}."
+    yield f"**{dollars_text(total.cost_usd)}** for {total.calls:,} calls{_span(summary)}."
     yield ""
     if summary.notional_calls:
         yield (
-            f"- Notional: {_dollars(summary.notional_usd)} of it ({summary.notional_calls:,} calls) is list price of "
-            "calls that a subscription paid for; nobody is billed that sum."
+            f"- Notional: {dollars_text(summary.notional_usd)} of it ({summary.notional_calls:,} calls) is list price "
+            "of calls that a subscription paid for; nobody is billed that sum."
         )
     if summary.saving.calls:
         yield (
-            f"- Caching saved {_dollars(summary.saving.saved_usd)} over {summary.saving.calls:,} calls, against the "
-            "same tokens at the plain input rate."
+            f"- Caching saved {dollars_text(summary.saving.saved_usd)} over {summary.saving.calls:,} calls, against "
+            "the same tokens at the plain input rate."
         )
     if summary.unpriced_calls:
         yield f"- Not in the total, or only in part: {summary.unpriced_calls:,} calls (see *Could not be priced*)."
@@ -62,9 +63,9 @@ def _sections(summary: Summary) -> Iterator[str]:
         yield f"## By {_TITLES[key].lower()}"
         yield ""
         heads = (_TITLES[key], "Cost", "Share", "Calls", "Input", "Cache read", "Cache write", "Output")
-        yield from _table(heads, [_cells(row, key, total) for row in rows[:_MOST_ROWS]])
-        if len(rows) > _MOST_ROWS:
-            yield f"{len(rows) - _MOST_ROWS} more rows are in the JSON report."
+        yield from markdown_table(heads, [_cells(row, key, total) for row in rows[:MOST_ROWS]])
+        if len(rows) > MOST_ROWS:
+            yield f"{len(rows) - MOST_ROWS} more rows are in the JSON report."
             yield ""
 
 
@@ -72,7 +73,7 @@ def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
     name = row.key[key]
     return (
         markdown_code(name) if name not in (None, "") else "(none)",
-        _cost(row),
+        cost_text(row),
         percent_text(share_of(row.cost_usd, total)),
         f"{row.calls:,}",
         f"{row.input_tokens:,}",
@@ -82,10 +83,11 @@ def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
     )
 
 
-def _cost(row: ReportRow) -> str:
+def cost_text(row: ReportRow) -> str:
+    """Return a row's cost for people, with how many of its calls have no whole price."""
     if not row.unpriced_calls:
-        return _dollars(row.cost_usd)
-    known = f"{_dollars(row.cost_usd)} + " if row.cost_pico else ""
+        return dollars_text(row.cost_usd)
+    known = f"{dollars_text(row.cost_usd)} + " if row.cost_pico else ""
     return f"{known}{row.unpriced_calls:,} unpriced"
 
 
@@ -94,15 +96,15 @@ def _tail(summary: Summary) -> Iterator[str]:
         yield "## Budgets"
         yield ""
         heads = ("Budget", "Period", "Limit", "Spent", "Held", "Used", "Alerts passed")
-        yield from _table(
+        yield from markdown_table(
             heads,
             [
                 (
                     markdown_code(status.name if not status.scope_value else f"{status.name} {status.scope_value}"),
                     markdown_code(status.period.key),
-                    _dollars(status.limit_usd),
-                    _dollars(status.spent_usd),
-                    _dollars(status.held_usd),
+                    dollars_text(status.limit_usd),
+                    dollars_text(status.spent_usd),
+                    dollars_text(status.held_usd),
                     percent_text(share_of(status.spent_usd, status.limit_usd)),
                     ", ".join(f"{percent} %" for percent in alerts_passed(status)) or "none",
                 )
@@ -121,18 +123,19 @@ def _tail(summary: Summary) -> Iterator[str]:
                 ", ".join(meter.value for meter in item.meters) or "everything",
                 markdown_text(item.reason),
             )
-            for item in summary.unpriced[:_MOST_ROWS]
+            for item in summary.unpriced[:MOST_ROWS]
         ]
-        yield from _table(("Model", "Calls", "Without a price", "Why"), rows, text_columns=(0, 2, 3))
-        if len(summary.unpriced) > _MOST_ROWS:
-            yield f"{len(summary.unpriced) - _MOST_ROWS} more reasons are in the JSON report."
+        yield from markdown_table(("Model", "Calls", "Without a price", "Why"), rows, text_columns=(0, 2, 3))
+        if len(summary.unpriced) > MOST_ROWS:
+            yield f"{len(summary.unpriced) - MOST_ROWS} more reasons are in the JSON report."
             yield ""
     yield f"Made by tokencalc at {instant_text(summary.made_at)}; every digit is in the JSON report."
 
 
-def _table(
+def markdown_table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: tuple[int, ...] = (0,)
 ) -> Iterator[str]:
+    """Yield the lines of a table and an empty one; the cells are Markdown already."""
     yield f"| {' | '.join(heads)} |"
     yield f"|{'|'.join(' --- ' if place in text_columns else ' ---: ' for place in range(len(heads)))}|"
     for row in rows:
@@ -140,5 +143,6 @@ def _table(
     yield ""
 
 
-def _dollars(amount: Decimal) -> str:
+def dollars_text(amount: Decimal) -> str:
+    """Return an amount for people: ``$1.234500``, ``<$0.000001``."""
     return f"${display_usd(amount)}".replace("$-", "-$").replace("$<", "<$")

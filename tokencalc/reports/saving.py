@@ -7,6 +7,7 @@ where writes cost more than the reads gave back.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,14 @@ class CacheSaving:
     def saved_usd(self) -> Decimal:
         """The saving in dollars; below 0 where the cache cost more than it gave."""
         return usd_from_pico(self.saved_pico)
+
+    def __add__(self, other: CacheSaving) -> CacheSaving:
+        """Return both together."""
+        return CacheSaving(
+            saved_pico=self.saved_pico + other.saved_pico,
+            calls=self.calls + other.calls,
+            left_out=self.left_out + other.left_out,
+        )
 
 
 def without_cache(usage: Usage) -> Usage:
@@ -97,3 +106,21 @@ def saving_of(
     if plain.total_pico is None:
         return CacheSaving(left_out=1)
     return CacheSaving(saved_pico=plain.total_pico - (entry.amount_pico or 0) - (corrected_pico or 0), calls=1)
+
+
+class Savings:
+    """What caching saved in each of a ledger's entries, shown the newest written first: corrections before theirs."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Price by the engine's tables."""
+        self._engine = engine
+        self._corrected_pico: defaultdict[str, int] = defaultdict(int)
+        self._unpriced: dict[str, tuple[Meter, ...]] = {}
+
+    def see(self, entry: Entry) -> CacheSaving:
+        """Return the saving of one entry, after the corrections that were seen before it."""
+        if entry.corrects is not None:
+            self._corrected_pico[entry.corrects] += entry.amount_pico or 0
+            self._unpriced.setdefault(entry.corrects, entry.unpriced)
+        corrected_pico = self._corrected_pico.pop(entry.entry_id, None)
+        return saving_of(self._engine, entry, corrected_pico, self._unpriced.pop(entry.entry_id, None))

@@ -13,6 +13,11 @@ def share_of(part: Decimal, whole: Decimal) -> Decimal | None:
     return _SHARES.divide(part, whole).quantize(_PLACES, context=_SHARES) if whole else None
 
 
+def ratio_of(part: int, whole: int) -> Decimal | None:
+    """Return one count for each of another, to six places, half to even; None where the other is 0."""
+    return share_of(Decimal(part), Decimal(whole))
+
+
 def percent_text(share: Decimal | None) -> str:
     """Return a share for people: ``12.3 %``, or a dash where there is no whole."""
     if share is None:

@@ -6,12 +6,11 @@ entry, which are read in one pass.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.money import usd_from_pico
-from tokencalc.reports.saving import CacheSaving, saving_of
+from tokencalc.reports.saving import CacheSaving, Savings
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tokencalc.ledger.query import Report, ReportRow
     from tokencalc.ledger.records import Entry
     from tokencalc.ledger.unpriced import Unpriced
-    from tokencalc.usage import Meter
 
 SECTIONS = ("model", "agent_id", "operation", "project", "day")
 """What a summary is broken down by, in the order in which it is shown."""
@@ -73,9 +71,9 @@ def summarise(  # noqa: PLR0913  # an interval, its zone and what to show
 
     notional = [row for row in report("notional").rows if row.notional]
     by_model = report("model")
-    details = _Details()
+    details = _Details(engine)
     for entry in engine.entries(since=since, until=until):
-        details.see(engine, entry)
+        details.see(entry)
     return Summary(
         made_at=now,
         since=since,
@@ -88,7 +86,7 @@ def summarise(  # noqa: PLR0913  # an interval, its zone and what to show
         notional_calls=sum(row.calls for row in notional),
         unpriced_calls=by_model.unpriced_calls,
         sections={key: _sorted(report(key), key) for key in SECTIONS},
-        saving=CacheSaving(saved_pico=details.saved_pico, calls=details.compared, left_out=details.left_out),
+        saving=details.saving,
         unpriced=by_model.unpriced,
         budgets=engine.budget_statuses() if budgets is None else budgets,
         prices_checked_on=engine.catalog.checked_on,
@@ -110,23 +108,15 @@ def _sorted(report: Report, key: str) -> tuple[ReportRow, ...]:
 class _Details:
     """What only a look at each entry tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.first_at: datetime | None = None
         self.last_at: datetime | None = None
-        self.saved_pico = self.compared = self.left_out = 0
-        self._corrected_pico: defaultdict[str, int] = defaultdict(int)
-        self._unpriced: dict[str, tuple[Meter, ...]] = {}
+        self.saving = CacheSaving()
+        self._savings = Savings(engine)
 
-    def see(self, engine: Engine, entry: Entry) -> None:
+    def see(self, entry: Entry) -> None:
         if entry.kind == "budget":
             return
         self.first_at = entry.at if self.first_at is None else min(self.first_at, entry.at)
         self.last_at = entry.at if self.last_at is None else max(self.last_at, entry.at)
-        if entry.corrects is not None:  # the newest written come first, so an entry's corrections come before it
-            self._corrected_pico[entry.corrects] += entry.amount_pico or 0
-            self._unpriced.setdefault(entry.corrects, entry.unpriced)
-        corrected_pico = self._corrected_pico.pop(entry.entry_id, None)
-        saving = saving_of(engine, entry, corrected_pico, self._unpriced.pop(entry.entry_id, None))
-        self.saved_pico += saving.saved_pico
-        self.compared += saving.calls
-        self.left_out += saving.left_out
+        self.saving += self._savings.see(entry)
