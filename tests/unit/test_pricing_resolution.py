@@ -9,6 +9,7 @@ import pytest
 
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.pricing.catalog import Catalog
+from tokencalc.pricing.layers import ImportedLayer, PackagedLayer
 
 CATALOG = Catalog.packaged()
 
@@ -176,3 +177,11 @@ def test_each_family_names_its_tokenizer(
     facts = CATALOG.resolve(name)
 
     assert (tokenizer, encoding, verified) == (facts.tokenizer, facts.encoding, facts.encoding_verified)
+
+
+def test_what_one_seller_lacks_is_still_found_at_another_who_shares_its_list() -> None:
+    """Vertex is looked up in Google's list first; that Google has a name not must not be remembered of Vertex."""
+    catalog = Catalog((PackagedLayer(), ImportedLayer()))
+    with pytest.raises(PriceUnknown, match="of google"):
+        catalog.resolve("claude-sonnet-5", provider="google")
+    assert catalog.resolve("claude-sonnet-5", provider="vertex").provider == "vertex"

@@ -28,13 +28,13 @@ class Search:
         self._imported = tuple(layer for layer in layers if isinstance(layer, ImportedLayer))
         self._first = tuple(layer for layer in layers if not isinstance(layer, ImportedLayer))
         self._curated = {name for layer in layers if isinstance(layer, PackagedLayer) for name in layer.providers}
-        self._unknown: dict[tuple[str, str | None], PriceUnknown] = {}
+        self._unknown: dict[tuple[str, tuple[str | None, ...]], PriceUnknown] = {}
 
     def hits(self, model: str, provider: str | None) -> tuple[str, tuple[ProviderTable, ...]]:
         """Return the name as the tables write it, and the tables of one provider that have it, top first."""
         name = plain_name(model, path="model")
         owners = (None,) if provider is None else self._owners(provider, name)
-        before = self._unknown.get((name, owners[0]))
+        before = self._unknown.get((name, owners))
         if before is not None:
             # A new one each time: an exception that was raised holds on to the frames it came through.
             raise PriceUnknown(before.message, **before.values)
@@ -43,7 +43,7 @@ class Search:
             found = found or self._behind_a_path(name, owner)
             if found is not None:
                 return found
-        return self._refuse(name, owners[0])
+        return self._refuse(name, owners)
 
     def _behind_a_path(self, name: str, known: str | None) -> tuple[str, tuple[ProviderTable, ...]] | None:
         """Look for a name whose first part may be its provider's: that provider is meant, not one who resells it."""
@@ -119,7 +119,8 @@ class Search:
             )
         return owner
 
-    def _refuse(self, name: str, provider: str | None) -> NoReturn:
+    def _refuse(self, name: str, owners: tuple[str | None, ...]) -> NoReturn:
+        provider = owners[0]
         known = sorted({known for layer in self._layers for known in layer.names(provider)})
         nearest = tuple(get_close_matches(name, known, n=3, cutoff=0.6))
         hint = f"; the nearest known: {', '.join(nearest)}" if nearest else ""
@@ -133,7 +134,7 @@ class Search:
         )
         if len(self._unknown) >= MOST_NAMES:
             self._unknown.clear()
-        self._unknown[name, provider] = error
+        self._unknown[name, owners] = error
         raise PriceUnknown(error.message, **error.values)
 
     def _refuse_ambiguous(self, name: str, owners: set[str]) -> NoReturn:
