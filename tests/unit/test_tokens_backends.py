@@ -322,3 +322,13 @@ def test_a_long_s_counts_the_same_before_and_after_fastokens_comes_in(name: str,
     for times in (1, 100):
         expected = len(vocabularies.encoding(name).encode_ordinary(text * times))
         assert (expected, "exact") == (exact.count_exact(text * times, name).tokens, "exact")
+
+
+@pytest.mark.parametrize(("method", "text"), [("modelled", "'\u017f'LLe"), ("exact", "'s'LLe")])
+def test_a_long_s_keeps_kimi_from_calling_a_count_exact(method: str, text: str) -> None:
+    if not bundled.available("kimi_k2"):
+        pytest.skip("splintr-rs is not here")
+    found = bundled.count_bundled(text, "kimi_k2")
+    assert found.method == method
+    assert found.low <= found.tokens <= found.high
+    assert (found.low < found.high) == (method == "modelled")
