@@ -324,10 +324,11 @@ def test_a_long_s_counts_the_same_before_and_after_fastokens_comes_in(name: str,
         assert (expected, "exact") == (exact.count_exact(text * times, name).tokens, "exact")
 
 
+@needs_splintr
+@pytest.mark.extras
 @pytest.mark.parametrize(("method", "text"), [("modelled", "'\u017f'LLe"), ("exact", "'s'LLe")])
 def test_a_long_s_keeps_kimi_from_calling_a_count_exact(method: str, text: str) -> None:
-    if not bundled.available("kimi_k2"):
-        pytest.skip("splintr-rs is not here")
+    assert bundled.available("kimi_k2")
     found = bundled.count_bundled(text, "kimi_k2")
     assert found.method == method
     assert found.low <= found.tokens <= found.high
