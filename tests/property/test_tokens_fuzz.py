@@ -29,7 +29,9 @@ def test_every_back_end_that_says_exact_has_the_count_of_its_reference(compared:
     assert {("tiktoken", "o200k_base"), ("tiktoken", "cl100k_base")} <= {
         (pair.backend, pair.vocabulary) for pair in compared
     }
-    assert [pair.line() for pair in compared if pair.differing or pair.inexact] == []
+    assert [pair.line() for pair in compared if pair.differing] == []
+    # Kimi's texts with a long s are not called exact, and a test of their own says so.
+    assert {pair.vocabulary for pair in compared if pair.inexact} <= {"kimi_k2"}
 
 
 @pytest.mark.parametrize(("vocabularies", "backend"), [(2, "fastokens"), (6, "splintr-rs")])
