@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from tokencalc.estimation import Estimate
     from tokencalc.explaining import Explanation
     from tokencalc.ledger.backup import Backup
-    from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry
+    from tokencalc.ledger.report import Report
     from tokencalc.ledger.samples import Sample
     from tokencalc.prompts import PromptAdvice
     from tokencalc.repricing import Repricing

@@ -14,12 +14,13 @@ from tokencalc.budgets.holds import ReserveRequest
 from tokencalc.clock import instant_from, micros_from_instant
 from tokencalc.context import Attribution, current_attribution, label_from
 from tokencalc.counting import DESCRIBED_NAMES
+from tokencalc.counts import whole_count
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.estimation import Request, estimate, worst_case_pico
 from tokencalc.ledger.records import Dimension, EntryDraft
 from tokencalc.money import MAX_PICO, pico_from_usd, usd_from_pico
 from tokencalc.pricing.evaluate import check_context, evaluate
-from tokencalc.usage import Usage, whole_count
+from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

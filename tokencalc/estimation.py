@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tokencalc.context import label_from
 from tokencalc.counting import DescribedArguments, count_as, counter_of, takes_messages
+from tokencalc.counts import whole_count
 from tokencalc.errors import CallInvalid, LedgerError, MetersUnpriced, TokencalcError
 from tokencalc.pricing.evaluate import evaluate, worst_case
 from tokencalc.tokens.bodies import asked
 from tokencalc.tokens.reading import unreadable
-from tokencalc.usage import Meter, Usage, whole_count
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tokencalc.clock import instant_from
+from tokencalc.counts import whole_count
 from tokencalc.errors import PriceUnknown, TextInvalid
 from tokencalc.money import usd_from_pico
 from tokencalc.pricing.evaluate import evaluate
-from tokencalc.usage import Usage, whole_count
+from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

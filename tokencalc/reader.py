@@ -15,7 +15,7 @@ from tokencalc.budgets.statuses import read_statuses, the_instance
 from tokencalc.clock import instant_from, micros_from_instant
 from tokencalc.drafts import Drafts
 from tokencalc.errors import LedgerError
-from tokencalc.ledger import query
+from tokencalc.ledger import query, report
 from tokencalc.ledger.store import Step
 from tokencalc.outputs import OutputHistory
 from tokencalc.spooling import Spooling
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tokencalc.config import Settings
     from tokencalc.explaining import Explanation
     from tokencalc.ledger.backup import Backup
-    from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Crossing, Entry, Hold
+    from tokencalc.ledger.report import Report
     from tokencalc.ledger.samples import Sample
     from tokencalc.ledger.spool import ReadBack
     from tokencalc.ledger.sqlite import SqliteStore
@@ -103,7 +103,7 @@ class BookReader:
         timezone: str | None = None,
     ) -> Report:
         """Sum what was booked in ``[since, until)``, grouped by keys such as provider, model, agent_id, day."""
-        return query.report(
+        return report.report(
             self.store,
             group_by=group_by,
             since=None if since is None else instant_from(since, name="since"),

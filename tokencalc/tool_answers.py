@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.cost import CostLine
     from tokencalc.engine import Engine
-    from tokencalc.ledger.query import Report
     from tokencalc.ledger.records import Entry
+    from tokencalc.ledger.report import Report
 
 Payload = dict[str, Any]
 

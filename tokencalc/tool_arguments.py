@@ -31,12 +31,12 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from tokencalc.clock import instant_from
 from tokencalc.context import MAX_LABEL_LENGTH, label_from
+from tokencalc.counts import MAX_QUANTITY, whole_count
 from tokencalc.errors import CallInvalid, InvalidInput
-from tokencalc.ledger.query import GROUP_KEYS
 from tokencalc.ledger.records import DIMENSION_KEYS
+from tokencalc.ledger.report import GROUP_KEYS
 from tokencalc.money import amount_from
 from tokencalc.periods import zone_from
-from tokencalc.usage import MAX_QUANTITY, whole_count
 
 FILTER_KEYS = DIMENSION_KEYS
 """What a report or a breakdown can be narrowed to."""

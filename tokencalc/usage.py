@@ -12,18 +12,15 @@ part for each call, with its own served model, because each is priced by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from tokencalc.errors import UsageInvalid
+from tokencalc.counts import remainder, whole_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-MAX_QUANTITY = 10**15
-"""The largest count that we believe; above it, it is an error of whoever counted."""
 
 
 class Meter(StrEnum):
@@ -109,23 +106,15 @@ Leaves = tuple[tuple[Meter, Quantity], ...]
 """Disjoint quantities above zero, each meter at most once."""
 
 
-def whole_count(value: object, *, path: str) -> int:
-    """Return a count as an int; UsageInvalid for booleans, fractions, negatives, text and absurd sizes.
+class UsageChanges(TypedDict, total=False):
+    """What `Usage.replace` can change; the fields are those of `Usage`."""
 
-    A float is taken where it is a whole number, because JSON from some languages knows no integers.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        count = value
-    elif isinstance(value, float) and value.is_integer() and abs(value) <= MAX_QUANTITY:
-        count = int(value)
-    else:
-        count = -1
-    if not 0 <= count <= MAX_QUANTITY:
-        shown = "a huge integer" if isinstance(value, int) and value.bit_length() > 256 else f"{value!r:.60}"  # noqa: PLR2004
-        raise UsageInvalid(
-            f"{path}: expected an integer from 0 to {MAX_QUANTITY}, found {shown}", path=path, found=value
-        )
-    return count
+    leaves: Mapping[Meter, Quantity] | Iterable[tuple[Meter, Quantity]]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+    billed_usd: Decimal | None
+    is_interrupted: bool
+    conditions: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -261,6 +250,19 @@ class Usage:
         _fill(usage, leaves, None, None, None, None, calls, ignored, notes, billed_usd, is_interrupted)
         return usage
 
+    def replace(self, **changes: Unpack[UsageChanges]) -> Usage:
+        """Return the same usage with other values of the named fields.
+
+        The leaves of a usage with parts are sums over them: such a usage is made anew by `from_parts`.
+        """
+        values: dict[str, object] = {**changes}
+        if "leaves" in changes:
+            values["leaves"] = Usage.from_leaves(changes["leaves"]).leaves
+        usage = object.__new__(Usage)
+        for name, take in _SETTERS.items():
+            take(usage, values[name] if name in values else getattr(self, name))
+        return usage
+
     @property
     def calls(self) -> tuple[Usage, ...]:
         """The model calls to price: the parts, or this usage itself."""
@@ -345,32 +347,26 @@ def token_totals(leaves: Leaves) -> tuple[int, int, int, int, int]:
     return first, read, write, output, reasoning
 
 
-def remainder(total: int, whole: str, **parts: int) -> int:
-    """Return what the named parts leave over of their whole; UsageInvalid where they exceed it."""
-    rest = total - sum(parts.values())
-    if rest < 0:
-        listed = " + ".join(f"{name} ({count})" for name, count in parts.items() if count)
-        raise UsageInvalid(
-            f"usage.{whole} ({total}) is less than its parts {listed}; {whole} must include them",
-            path=f"usage.{whole}",
-            found=total,
-            minimum=sum(parts.values()),
-        )
-    return rest
-
-
 def _setter(name: str) -> Callable[[Usage, object], None]:
     """Return the slot's own setter: three times as fast as ``object.__setattr__``, and this is the hot path."""
     setter: Callable[[Usage, object], None] = Usage.__dict__[name].__set__
     return setter
 
 
-_set_leaves, _set_model, _set_tier, _set_region, _set_speed, _set_parts, _set_ignored, _set_notes = (
-    _setter(name) for name in ("leaves", "model", "service_tier", "region", "speed", "parts", "ignored", "notes")
-)
-_set_billed, _set_interrupted, _set_conditions = (
-    _setter(name) for name in ("billed_usd", "is_interrupted", "conditions")
-)
+_SETTERS = {field.name: _setter(field.name) for field in fields(Usage)}
+(
+    _set_leaves,
+    _set_model,
+    _set_tier,
+    _set_region,
+    _set_speed,
+    _set_parts,
+    _set_ignored,
+    _set_notes,
+    _set_billed,
+    _set_interrupted,
+    _set_conditions,
+) = _SETTERS.values()
 
 
 def _fill(  # noqa: PLR0913, PLR0917  # one argument for each slot

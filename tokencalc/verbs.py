@@ -14,12 +14,12 @@ from tokencalc.arguments import RECORD_NAMES, RESERVE_NAMES, SETTLE_NAMES, check
 from tokencalc.budgets import ending, holds
 from tokencalc.budgets.booking import book
 from tokencalc.context import label_from
+from tokencalc.counts import whole_count
 from tokencalc.drafts import Drafts, amount_pico_from, lifetime_us_from
 from tokencalc.errors import CallInvalid, HoldUnknown, IdempotencyConflict
 from tokencalc.ledger.codec import fingerprint
 from tokencalc.ledger.records import Hold
 from tokencalc.ledger.store import Step
-from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("money", "clock", "periods", "usage", "cost"),
+    ("money", "clock", "periods", "counts", "usage", "cost"),
     ("events", "config", "context", "jsontext"),
     ("pricing", "tokens", "providers", "limits", "ledger"),
     ("budgets",),
@@ -48,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms from the ground up; a room imports from floors below its own."""
 
 SIDEWAYS: dict[str, frozenset[str]] = {
+    "usage": frozenset({"counts"}),
     "cost": frozenset({"money", "usage"}),
     "arguments": frozenset({"counting"}),
     "estimation": frozenset({"counting", "outputs"}),

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.property.one_table import OneTable
+from tokencalc.counts import MAX_QUANTITY
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.money import PICO_PER_USD, round_half_even
 from tokencalc.pricing.card import CONDITION_KEYS
 from tokencalc.pricing.catalog import Catalog
 from tokencalc.pricing.evaluate import evaluate, worst_case
 from tokencalc.pricing.plan import NOTHING_SAID
-from tokencalc.usage import INPUT_METERS, MAX_QUANTITY, TOKEN_METERS, Meter, Usage
+from tokencalc.usage import INPUT_METERS, TOKEN_METERS, Meter, Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal

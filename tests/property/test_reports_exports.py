@@ -22,7 +22,7 @@ from tokencalc.clock import ManualClock
 from tokencalc.context import label_from
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
-from tokencalc.ledger.query import Report, ReportRow
+from tokencalc.ledger.report import Report, ReportRow
 from tokencalc.ledger.unpriced import Unpriced
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import period_at

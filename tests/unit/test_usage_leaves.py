@@ -12,19 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokencalc.counts import MAX_QUANTITY, remainder, whole_count
 from tokencalc.errors import UsageInvalid
 from tokencalc.usage import (
     CACHE_READ_METERS,
     CACHE_WRITE_METERS,
     INPUT_METERS,
-    MAX_QUANTITY,
     OUTPUT_METERS,
     TOKEN_METERS,
     Meter,
     Quantity,
     Usage,
-    remainder,
-    whole_count,
 )
 
 counts = st.integers(min_value=0, max_value=10**12)

@@ -26,8 +26,8 @@ from tokencalc.alerts.rules import SEVERITIES
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import instant_text, micros_from_instant
 from tokencalc.context import label_from
+from tokencalc.counts import whole_count
 from tokencalc.errors import AlertInvalid, CallInvalid
-from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,7 +13,7 @@ from tokencalc.reports.text import markdown_code, markdown_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.monitor.overview import Overview
 
 SCHEMA = "tokencalc.monitor/1"

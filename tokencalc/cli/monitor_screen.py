@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tokencalc.budgets.setting import BudgetStatus
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.monitor.overview import LimiterLine, Overview
 
 WIDTH = 80

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.output import counted, dollars, number, put, table, tokens
-from tokencalc.ledger.query import TIME_KEYS
+from tokencalc.ledger.report import TIME_KEYS
 from tokencalc.reports.exports import budget_name, change_text, run_out_text
 from tokencalc.reports.shares import percent_text
 from tokencalc.reports.tagged import TAG

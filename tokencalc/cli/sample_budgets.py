@@ -15,7 +15,7 @@ from tokencalc.periods import zone_from
 if TYPE_CHECKING:
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.engine import Engine
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
 
 DAILY = "sample daily"
 CAP = "sample cap"

@@ -71,46 +71,12 @@ def _completed(usage: Usage, size: Size, received: int, how: str) -> Usage:
         leaves = [leaf for leaf in leaves if leaf[0] != Meter.OUTPUT]
         leaves.append((Meter.OUTPUT, said + missing))
     note = f"estimated: the stream was {how}; the output is what had been received"
-    return with_note(
-        Usage.from_leaves(
-            leaves,
-            model=usage.model,
-            service_tier=usage.service_tier,
-            region=usage.region,
-            speed=usage.speed,
-            ignored=usage.ignored,
-            notes=usage.notes,
-            billed_usd=usage.billed_usd,
-            is_interrupted=True,
-            conditions=usage.conditions,
-        ),
-        note,
-    )
+    return with_note(usage.replace(leaves=leaves, is_interrupted=True), note)
 
 
 def with_note(usage: Usage, note: str) -> Usage:
     """Return the usage with one note more."""
-    notes = (*usage.notes, note)
-    if usage.parts:
-        return Usage.from_parts(
-            usage.parts,
-            ignored=usage.ignored,
-            notes=notes,
-            billed_usd=usage.billed_usd,
-            is_interrupted=usage.is_interrupted,
-        )
-    return Usage.from_leaves(
-        usage.leaves,
-        model=usage.model,
-        service_tier=usage.service_tier,
-        region=usage.region,
-        speed=usage.speed,
-        ignored=usage.ignored,
-        notes=notes,
-        billed_usd=usage.billed_usd,
-        is_interrupted=usage.is_interrupted,
-        conditions=usage.conditions,
-    )
+    return usage.replace(notes=(*usage.notes, note))
 
 
 def _estimated(input_tokens: int, output_tokens: int, why: str) -> Usage:

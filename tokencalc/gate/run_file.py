@@ -10,12 +10,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.clock import instant_from
+from tokencalc.counts import whole_count
 from tokencalc.errors import CallInvalid, InvalidInput
 from tokencalc.gate.run import CallKind, Calls, Run, merged
 from tokencalc.jsontext import to_json
 from tokencalc.ledger.codec import usage_from_text
 from tokencalc.money import decimal_text, pico_from_usd, usd_from_pico
-from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

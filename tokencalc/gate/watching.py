@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.config import load_settings
+from tokencalc.counts import whole_count
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, PriceUnknown
 from tokencalc.gate.figures import NOTHING, Figures
@@ -14,7 +15,7 @@ from tokencalc.gate.run import Calls, calls_of, merged
 from tokencalc.gate.words import calls_text
 from tokencalc.ledger.codec import usage_from_text
 from tokencalc.money import amount_from, pico_from_usd, round_half_even, usd_from_pico
-from tokencalc.usage import token_totals, whole_count
+from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
     from tokencalc.ledger.records import Entry

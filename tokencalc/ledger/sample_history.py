@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.clock import instant_from, instant_from_micros, micros_from_instant
 from tokencalc.context import label_from
+from tokencalc.counts import whole_count
 from tokencalc.ledger.rows import decoding
 from tokencalc.ledger.samples import Sample, labels_from
-from tokencalc.usage import whole_count
 
 if TYPE_CHECKING:
     import sqlite3

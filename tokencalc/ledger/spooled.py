@@ -146,14 +146,4 @@ def _with_notes(usage: Usage, notes: list[Any]) -> Usage:
         return Usage.from_parts(
             parts, notes=tuple(own), billed_usd=usage.billed_usd, is_interrupted=usage.is_interrupted
         )
-    return Usage.from_leaves(
-        usage.leaves,
-        model=usage.model,
-        service_tier=usage.service_tier,
-        region=usage.region,
-        speed=usage.speed,
-        notes=tuple(own),
-        billed_usd=usage.billed_usd,
-        is_interrupted=usage.is_interrupted,
-        conditions=usage.conditions,
-    )
+    return usage.replace(notes=tuple(own))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.engine import Engine
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.monitor.samples import Sample
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

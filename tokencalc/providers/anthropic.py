@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.counts import MAX_QUANTITY, remainder
 from tokencalc.providers.dialect import items
 from tokencalc.providers.iterations import OUTSIDE_TOTALS, covered_by_totals, exceed_totals, share_totals
 from tokencalc.providers.payload import (
@@ -20,7 +21,7 @@ from tokencalc.providers.payload import (
     said,
 )
 from tokencalc.providers.survey import Counters, Shapes, survey
-from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body

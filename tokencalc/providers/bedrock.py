@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencalc.counts import remainder
 from tokencalc.providers.dialect import Dialect
 from tokencalc.providers.payload import (
     payload_int,
@@ -20,7 +21,7 @@ from tokencalc.providers.payload import (
     total_notes,
 )
 from tokencalc.providers.survey import Counters, survey
-from tokencalc.usage import Meter, Usage, remainder
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body

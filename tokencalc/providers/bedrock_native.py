@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencalc.counts import whole_count
 from tokencalc.providers.dialect import Whole, items
 from tokencalc.providers.payload import payload_int, payload_section, payload_text, require_any, said
 from tokencalc.providers.survey import Counters, survey
-from tokencalc.usage import Meter, Usage, whole_count
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

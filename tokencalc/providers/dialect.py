@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tokencalc.usage import Usage
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
     from tokencalc.providers.payload import Body
-    from tokencalc.usage import Meter, Quantity
+    from tokencalc.usage import Meter, Quantity, Usage
 
 Reader: TypeAlias = "Callable[[Body, Body], Usage]"
 """Reads a usage object, given the body around it (the same object where there is none)."""
@@ -62,12 +60,8 @@ def with_more(  # noqa: PLR0913  # what a usage may hold more of
     sums = dict(usage.leaves)
     for meter, quantity in leaves:
         sums[meter] = sums.get(meter, 0) + quantity
-    return Usage.from_leaves(
-        sums,
-        model=usage.model,
-        service_tier=usage.service_tier,
-        region=usage.region,
-        speed=usage.speed,
+    return usage.replace(
+        leaves=sums,
         ignored=tuple(sorted({*usage.ignored, *ignored})),
         notes=(*usage.notes, *notes),
         billed_usd=usage.billed_usd if billed_usd is None else billed_usd,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tokencalc.counts import MAX_QUANTITY, remainder, whole_count
 from tokencalc.providers.dialect import with_more
 from tokencalc.providers.grounding import COUNT, counted, searches_of
 from tokencalc.providers.partition import INPUT_MODALITIES, input_leaves, least_overlap, output_leaves
@@ -24,7 +25,7 @@ from tokencalc.providers.payload import (
     total_notes,
 )
 from tokencalc.providers.survey import Counters, survey
-from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder, whole_count
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from tokencalc.providers.payload import Body

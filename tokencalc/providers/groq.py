@@ -38,10 +38,7 @@ def read(usage: Body, body: Body) -> Usage:
             f"usage says {whole.input_tokens} and {whole.output_tokens}; "
             f"the usage was priced as one call of {whole.model}"
         )
-        return Usage.from_leaves(
-            whole.leaves,
-            model=whole.model,
-            service_tier=whole.service_tier,
+        return whole.replace(
             ignored=(*whole.ignored, *survey(breakdown, _restated, at="usage_breakdown").ignored),
             notes=(*whole.notes, note),
         )
@@ -70,10 +67,7 @@ def _part(item: Body, index: int, body: Body) -> Usage:
     at = f"usage_breakdown.models[{index}].usage"
     usage = payload_section(item, "usage", at=f"usage_breakdown.models[{index}]")
     read_part = _reader.read(usage, {"model": payload_text(item, "model"), "service_tier": body.get("service_tier")})
-    return Usage.from_leaves(
-        read_part.leaves,
-        model=read_part.model,
-        service_tier=read_part.service_tier,
+    return read_part.replace(
         ignored=tuple(path.replace("usage", at, 1) for path in read_part.ignored),
         notes=tuple(note.replace("usage", at, 1) for note in read_part.notes),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tokencalc.counts import MAX_QUANTITY, remainder
 from tokencalc.providers.dialect import with_more
 from tokencalc.providers.failures import has_answer
 from tokencalc.providers.openai_tools import billed_calls
@@ -25,7 +26,7 @@ from tokencalc.providers.payload import (
     total_notes,
 )
 from tokencalc.providers.survey import Counters, Shapes, survey
-from tokencalc.usage import MAX_QUANTITY, Meter, Usage, remainder
+from tokencalc.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from tokencalc.providers.partition import Pairs

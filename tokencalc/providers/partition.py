@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokencalc.usage import Meter, remainder
+from tokencalc.counts import remainder
+from tokencalc.usage import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from tokencalc.counts import MAX_QUANTITY, whole_count
 from tokencalc.errors import UsageInvalid, UsageMissing
-from tokencalc.usage import MAX_QUANTITY, whole_count
 
 Body: TypeAlias = Mapping[str, Any]
 """A parsed JSON object."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokencalc.ledger.query import TIME_KEYS, ReportRow
+from tokencalc.ledger.report import TIME_KEYS, ReportRow
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import PeriodKind, period_at
 from tokencalc.reports.shares import share_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from tokencalc.ledger.query import Report
+    from tokencalc.ledger.report import Report
 
     Reading = Callable[[tuple[str, ...], datetime, datetime], Report]
     """Reads a report by keys over an interval."""

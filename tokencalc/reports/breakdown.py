@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tokencalc.engine import Engine
-    from tokencalc.ledger.query import Report, ReportRow
+    from tokencalc.ledger.report import Report, ReportRow
     from tokencalc.periods import PeriodKind
     from tokencalc.reports.before import Comparison
 

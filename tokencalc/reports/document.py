@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tokencalc.budgets.setting import BudgetStatus
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.ledger.unpriced import Unpriced
     from tokencalc.reports.summary import Summary
 

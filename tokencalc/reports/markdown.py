@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from decimal import Decimal
 
-    from tokencalc.ledger.query import ReportRow
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.reports.summary import Summary
 
 _TITLES = {"model": "Model", "agent_id": "Agent", "operation": "Operation", "project": "Project", "day": "Day"}

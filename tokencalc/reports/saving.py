@@ -67,14 +67,7 @@ def without_cache(usage: Usage) -> Usage:
     for meter, quantity in usage.leaves:
         plain = _PLAIN.get(meter, meter)
         leaves[plain] = leaves.get(plain, 0) + quantity
-    return Usage.from_leaves(
-        leaves,
-        model=usage.model,
-        service_tier=usage.service_tier,
-        region=usage.region,
-        speed=usage.speed,
-        conditions=usage.conditions,
-    )
+    return usage.replace(leaves=leaves)
 
 
 def saving_of(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.engine import Engine
-    from tokencalc.ledger.query import Report, ReportRow
     from tokencalc.ledger.records import Entry
+    from tokencalc.ledger.report import Report, ReportRow
     from tokencalc.ledger.unpriced import Unpriced
 
 SECTIONS = ("model", "agent_id", "operation", "project", "day")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tokencalc.ledger.query import TIME_KEYS, Report, ReportRow
+from tokencalc.ledger.report import TIME_KEYS, Report, Sums
 from tokencalc.ledger.unpriced import Unpriced, unpriced_reason
 from tokencalc.periods import zone_from
 from tokencalc.usage import token_totals
@@ -87,41 +87,22 @@ def _summed(
     bounds: tuple[datetime | None, datetime | None],
     timezone: str,
 ) -> Report:
-    sums: dict[tuple[object, ...], list[int]] = {}
+    sums = Sums(keys)
     unpriced = _UnpricedCalls()
     for entry in entries:
         unpriced.see(entry)
         tokens = _NO_TOKENS if entry.usage is None else token_totals(entry.usage.leaves)
         figures = (int(entry.kind == "charge"), entry.unpriced_calls, entry.amount_pico or 0, *tokens)
-        row = sums.setdefault(tuple(entry_value(entry, key, zone) for key in keys), [0] * len(figures))
-        for place, figure in enumerate(figures):
-            row[place] += figure
-    rows = [_row(dict(zip(keys, group, strict=True)), figures) for group, figures in sums.items()]
-    rows.sort(key=lambda row: (-row.cost_pico, -row.calls, [str(value or "") for value in row.key.values()]))
-    total = _row({}, [sum(column) for column in zip(*sums.values(), strict=True)] or [0] * (3 + len(_NO_TOKENS)))
+        sums.add(tuple(entry_value(entry, key, zone) for key in keys), figures)
+    total = sums.total()
     return Report(
         group_by=keys,
-        rows=tuple(rows),
+        rows=sums.rows(),
         total=total,
         since=bounds[0],
         until=bounds[1],
         timezone=timezone,
         unpriced=unpriced.found() if total.unpriced_calls else (),
-    )
-
-
-def _row(key: dict[str, object], figures: Sequence[int]) -> ReportRow:
-    calls, unpriced, cost, tokens_in, read, write, tokens_out, reasoning = figures
-    return ReportRow(
-        key=key,  # type: ignore[arg-type]  # values of keys, as `entry_value` returns them
-        calls=calls,
-        unpriced_calls=unpriced,
-        cost_pico=cost,
-        input_tokens=tokens_in,
-        cache_read_tokens=read,
-        cache_write_tokens=write,
-        output_tokens=tokens_out,
-        reasoning_tokens=reasoning,
     )
 
 

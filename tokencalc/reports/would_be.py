@@ -9,10 +9,9 @@ from tokencalc.reports.saving import without_cache
 from tokencalc.usage import CACHE_READ_METERS, CACHE_WRITE_METERS, Meter, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from tokencalc.usage import Quantity
 
 __all__ = ["can_be_cached", "cap_for", "of_any_model", "warm_calls", "with_cache", "with_cap", "without_cache"]
 
@@ -44,7 +43,7 @@ def with_cap(usage: Usage, cap_tokens: int) -> Usage:
         if cut:
             leaves[meter] = leaves[meter] - cut
             over -= cut
-    return _like(usage, leaves)
+    return usage.replace(leaves=leaves)
 
 
 def can_be_cached(usage: Usage) -> bool:
@@ -59,7 +58,7 @@ def with_cache(usage: Usage, *, is_warm: bool) -> Usage:
     half = int(leaves.get(Meter.INPUT, 0)) // 2
     leaves[Meter.INPUT] = leaves.get(Meter.INPUT, 0) - half
     leaves[Meter.CACHE_READ if is_warm else Meter.CACHE_WRITE_5M] = half
-    return _like(usage, leaves)
+    return usage.replace(leaves=leaves)
 
 
 def warm_calls(calls: Iterable[tuple[int, datetime]]) -> frozenset[int]:
@@ -71,14 +70,3 @@ def warm_calls(calls: Iterable[tuple[int, datetime]]) -> frozenset[int]:
             found.append(number)
         before = at
     return frozenset(found)
-
-
-def _like(usage: Usage, leaves: Mapping[Meter, Quantity]) -> Usage:
-    return Usage.from_leaves(
-        leaves,
-        model=usage.model,
-        service_tier=usage.service_tier,
-        region=usage.region,
-        speed=usage.speed,
-        conditions=usage.conditions,
-    )

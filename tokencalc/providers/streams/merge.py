@@ -117,15 +117,4 @@ def finish(folded: Folded, usages: Sequence[Usage]) -> Usage:
             billed_usd=sum(billed[1:], billed[0]) if billed and len(billed) == len(usages) else None,
             is_interrupted=folded.is_interrupted,
         )
-    return Usage.from_leaves(
-        only.leaves,
-        model=only.model,
-        service_tier=only.service_tier,
-        region=only.region,
-        speed=only.speed,
-        ignored=ignored,
-        notes=notes,
-        billed_usd=only.billed_usd,
-        is_interrupted=folded.is_interrupted,
-        conditions=only.conditions,
-    )
+    return only.replace(ignored=ignored, notes=notes, is_interrupted=folded.is_interrupted)
