@@ -1,4 +1,4 @@
-"""Draw the terminal capture of `tokencalc monitor --live` that the docs show: python scripts/capture_monitor.py.
+"""Draw the terminal capture of `tokencalc monitor --live` that the docs show: python -m scripts.capture_monitor.
 
 A ledger in memory, a clock that stands still and a machine of numbers, so that the same picture comes out
 each time. The screen itself is the command's own.
@@ -6,17 +6,14 @@ each time. The screen itself is the command's own.
 
 from __future__ import annotations
 
-import argparse
-import re
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from scripts.pictures import NOW, WIDTH, terminal_svg, write_picture
 from tokencalc.budgets.budget import Budget
 from tokencalc.cli.monitor import live
-from tokencalc.cli.monitor_screen import WIDTH
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
 from tokencalc.monitor.overview import look
@@ -25,8 +22,6 @@ from tokencalc.monitor.samples import Sample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CAPTURE = Path(__file__).resolve().parents[1] / "docs" / "monitor.svg"
-NOW = "2026-11-20T14:30:00Z"
 GB = 10**9
 
 CALLS = (
@@ -94,21 +89,8 @@ def capture() -> str:
             every_s=2,
             wait=lambda _: True,
         )
-    console = Console(file=StringIO(), width=WIDTH, record=True, force_terminal=True, color_system="truecolor")
-    console.print(*screens)
-    drawn = console.export_svg(title="tokencalc monitor --live", unique_id="monitor")
-    # rich names fonts on somebody's server; a picture in the docs asks nobody for anything.
-    return re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
-
-
-def main() -> None:
-    """Write the picture."""
-    reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--output", type=Path, default=CAPTURE, help="where to write it")
-    output = reader.parse_args().output
-    output.write_text(capture(), encoding="utf-8")
-    print(f"written: {output}")
+    return terminal_svg(*screens, title="tokencalc monitor --live", name="monitor")
 
 
 if __name__ == "__main__":
-    main()
+    write_picture(__doc__, "monitor", capture)

@@ -1,4 +1,4 @@
-"""Draw the terminal picture of `tokencalc report` that the docs show: python scripts/capture_report.py.
+"""Draw the terminal picture of `tokencalc report` that the docs show: python -m scripts.capture_report.
 
 A ledger in memory, calls by a fixed seed and a clock that stands still, so that the same picture comes out each
 time. What is drawn is what the command prints.
@@ -6,18 +6,15 @@ time. What is drawn is what the command prints.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
-import re
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
+from scripts.pictures import NOW, WIDTH, terminal_svg, write_picture
 from tokencalc.budgets.budget import Budget
 from tokencalc.cli.report_screen import show_breakdown
 from tokencalc.clock import ManualClock
@@ -28,10 +25,7 @@ from tokencalc.reports.breakdown import Wanted, break_down
 from tokencalc.reports.outlook import look_ahead
 from tokencalc.usage import Usage
 
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "report.svg"
-NOW = "2026-11-20T14:30:00Z"
 COMMAND = "tokencalc report --by agent_id --period month --advice"
-WIDTH = 80
 DAYS = 50
 CALLS = (
     # agent, model, input tokens, output tokens, percent read from a cache, calls a day
@@ -79,21 +73,8 @@ def printed() -> str:
 
 def picture() -> str:
     """Return the picture as SVG, with the fonts of whoever looks at it."""
-    console = Console(file=StringIO(), width=WIDTH, record=True, force_terminal=True, color_system="truecolor")
-    console.print(Text.from_ansi(f"$ {COMMAND}\n{printed()}"))
-    drawn = console.export_svg(title="tokencalc report", unique_id="report")
-    # rich names fonts on somebody's server; a picture in the docs asks nobody for anything.
-    return re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
-
-
-def main() -> None:
-    """Write the picture."""
-    reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--output", type=Path, default=PICTURE, help="where to write it")
-    output = reader.parse_args().output
-    output.write_text(picture(), encoding="utf-8")
-    print(f"written: {output}")
+    return terminal_svg(Text.from_ansi(f"$ {COMMAND}\n{printed()}"), title="tokencalc report", name="report")
 
 
 if __name__ == "__main__":
-    main()
+    write_picture(__doc__, "report", picture)

@@ -250,8 +250,8 @@ def test_a_mistake_says_what_to_do(way: tuple[str, ...], expected: str, ledger: 
 
 def test_the_capture_for_the_docs_can_be_made_again(tmp_path: Path) -> None:
     picture = tmp_path / "monitor.svg"
-    command = [sys.executable, str(ROOT / "scripts" / "capture_monitor.py"), "--output", str(picture)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={"PYTHONPATH": str(ROOT)})
+    command = [sys.executable, "-m", "scripts.capture_monitor", "--output", str(picture)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     drawn_text = picture.read_text(encoding="utf-8")
     assert "anthropic/claude-sonnet" in drawn_text
     assert "@font-face" not in drawn_text

@@ -220,9 +220,9 @@ def test_without_a_beginning_or_before_it_nothing_is_compared(since: str | None,
 
 def test_the_picture_of_a_report_is_drawn_again_as_the_docs_show_it(tmp_path: Path) -> None:
     picture = tmp_path / "report.svg"
-    command = [sys.executable, str(ROOT / "scripts" / "capture_report.py"), "--output", str(picture)]
+    command = [sys.executable, "-m", "scripts.capture_report", "--output", str(picture)]
     environment = {**os.environ, "HOME": str(tmp_path)}
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=environment)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
     drawn = picture.read_text(encoding="utf-8")
-    assert drawn == (ROOT / "docs" / "report.svg").read_text(encoding="utf-8"), "run python scripts/capture_report.py"
+    assert drawn == (ROOT / "docs" / "report.svg").read_text(encoding="utf-8"), "run python -m scripts.capture_report"
     assert "@font-face" not in drawn
