@@ -7,7 +7,13 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import agents
 import pytest
+from agents.tool_context import ToolContext
+from langchain_core.tools import StructuredTool
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import FunctionModel
 
 from tokencalc import TokenCalculatorTool
 from tokencalc.errors import CallInvalid
@@ -102,35 +108,32 @@ def test_a_schema_has_the_shape_of_its_interface(
 
 
 def test_openai_agents_takes_the_functions(tool: TokenCalculatorTool) -> None:
-    agents = pytest.importorskip("agents", reason="OpenAI Agents (openai-agents) is not installed")
-    context = pytest.importorskip("agents.tool_context", reason="OpenAI Agents (openai-agents) is not installed")
     tools = [agents.function_tool(function, strict_mode=False) for function in tool.functions()]
     assert [one.name for one in tools] == list(ACTIONS)
     track = tools[1]
     given = json.dumps(TRACK)
-    about = context.ToolContext(context=None, tool_name=track.name, tool_call_id="1", tool_arguments=given)
-    assert asyncio.run(track.on_invoke_tool(about, given))["cost_usd"] == "0.0035"
+    about = ToolContext(context=None, tool_name=track.name, tool_call_id="1", tool_arguments=given)
+
+    async def invoked() -> Any:
+        return await track.on_invoke_tool(about, given)
+
+    assert asyncio.run(invoked())["cost_usd"] == "0.0035"
     assert track.params_json_schema["properties"]["agent_id"]["description"] == "The agent that made the call."
 
 
 def test_pydantic_ai_takes_the_functions(tool: TokenCalculatorTool) -> None:
-    ai = pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed")
-    models = pytest.importorskip("pydantic_ai.models.function", reason="pydantic-ai is not installed")
-    messages = pytest.importorskip("pydantic_ai.messages", reason="pydantic-ai is not installed")
-
     def model(history: list[Any], info: Any) -> Any:
         assert [one.name for one in info.function_tools] == list(ACTIONS)
         if len(history) > 1:
-            return messages.ModelResponse(parts=[messages.TextPart(json.dumps(history[-1].parts[0].content))])
-        return messages.ModelResponse(parts=[messages.ToolCallPart("track_usage", TRACK)])
+            return ModelResponse(parts=[TextPart(json.dumps(history[-1].parts[0].content))])
+        return ModelResponse(parts=[ToolCallPart("track_usage", TRACK)])
 
-    agent = ai.Agent(models.FunctionModel(model), tools=list(tool.functions()))
+    agent = Agent(FunctionModel(model), tools=list(tool.functions()))
     assert json.loads(asyncio.run(agent.run("book it")).output)["cost_usd"] == "0.0035"
 
 
 def test_langchain_takes_the_functions(tool: TokenCalculatorTool) -> None:
-    tools = pytest.importorskip("langchain_core.tools", reason="langchain-core is not installed")
-    made = [tools.StructuredTool.from_function(coroutine=function) for function in tool.functions()]
+    made = [StructuredTool.from_function(coroutine=function) for function in tool.functions()]
     assert [one.name for one in made] == list(ACTIONS)
     assert asyncio.run(made[1].ainvoke(TRACK))["cost_usd"] == "0.0035"
     assert set(made[1].args) == set(action_schema("track_usage")["properties"])
