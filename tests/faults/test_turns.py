@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from psutil import Process
 
 from tests.faults.processes import ROOT, end, line_of, start, tell, workers
 from tokencalc import Engine
@@ -164,6 +166,51 @@ def test_a_closed_lock_gives_back_the_place_in_line(ledger: Path) -> None:
         with holder:
             pass
         with caller:
+            pass
+    caller.close()
+    holder.close()
+
+
+def test_a_lock_closed_while_it_stands_in_line_touches_no_file_that_is_opened_later(ledger: Path) -> None:
+    """The system gives the numbers of closed files to the next that are opened, such as the next lock's own."""
+    first = WriteLock(ledger, wait_s=0.05)
+    gate = os.open(ledger.with_name("ledger.db-lock-a"), os.O_CREAT | os.O_RDWR)
+    turn = os.open(ledger.with_name("ledger.db-lock"), os.O_CREAT | os.O_RDWR)
+    fcntl.flock(gate, fcntl.LOCK_EX)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    with pytest.raises(LedgerUnavailable, match="another process has kept its turn"), first:
+        pytest.fail("the turn was somebody else's")
+    (standing,) = (thread for thread in threading.enumerate() if thread.name == "tokencalc-turns")
+    first.close()
+    fcntl.flock(turn, fcntl.LOCK_UN)
+    second, third = WriteLock(ledger), WriteLock(ledger, wait_s=5)
+    with second:
+        pass
+    os.close(gate)
+    standing.join(timeout=30)
+    assert not standing.is_alive()
+    with third:
+        pass
+    for lock in (second, third):
+        lock.close()
+    os.close(turn)
+    assert not [file for file in Process().open_files() if "ledger.db-lock" in file.path]
+
+
+def test_a_process_that_cannot_open_the_gates_is_told_at_once_and_waits_its_turn_later(ledger: Path) -> None:
+    holder, caller = WriteLock(ledger), WriteLock(ledger)
+    with caller:
+        pass
+    with holder:
+        allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+        try:
+            with pytest.raises(OSError, match="Too many open files"), caller:
+                pytest.fail("the turn was somebody else's")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    for lock in (holder, caller, holder):
+        with lock:
             pass
     caller.close()
     holder.close()

@@ -15,11 +15,9 @@ holder is killed. Where nobody waits, a turn costs what a plain lock costs.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import threading
-from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -101,9 +99,7 @@ class WriteLock:
         """Close the files; the next use opens them again (a forked child needs its own)."""
         line, self._line = self._line, None
         files, self._files = self._files, None
-        if line is not None:
-            line.end()
-        if files is not None:
+        if files is not None and (line is None or line.end()):
             files.close()
 
 
@@ -113,7 +109,6 @@ class _Files:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
         self._gates: list[int] = []
-        self.is_closed = False
         self.turn = self._open("-lock")
 
     def _open(self, ending: str) -> int:
@@ -123,8 +118,6 @@ class _Files:
     @property
     def gates(self) -> list[int]:
         """The gates of the rounds; made when somebody has to wait for the first time."""
-        if self.is_closed:  # while a thread of ours stood in line: its numbers may be other files' by now
-            raise OSError(errno.EBADF, "closed")
         while len(self._gates) < len(_GATES):
             self._gates.append(self._open(_GATES[len(self._gates)]))
         return self._gates
@@ -145,9 +138,13 @@ class _Files:
         """Begin a round; by whoever has its predecessor's gate."""
         os.pwrite(self.turn, bytes((number,)), 0)
 
+    def unlock_gates(self) -> None:
+        """Stand in no round."""
+        for gate in self._gates:
+            fcntl.flock(gate, fcntl.LOCK_UN)
+
     def close(self) -> None:
-        """Close every file."""
-        self.is_closed = True
+        """Close every file; the kernel takes back what was locked by them."""
         for descriptor in (self.turn, *self._gates):
             os.close(descriptor)
 
@@ -166,22 +163,28 @@ class _Line:
         self._asked: SimpleQueue[bool] = SimpleQueue()
         self._wanted = False
         self._round: int | None = None
+        self._failure: OSError | None = None
+        self._is_ended = False
         self.is_standing = False
         self._thread = threading.Thread(target=self._stand_on, name="tokencalc-turns", daemon=True)
         self._thread.start()
 
     def wait(self, wait_s: float) -> bool:
-        """Wait for the turn; False when it has not come in time."""
+        """Wait for the turn; False when it has not come in time. Raises OSError where one cannot stand in line."""
         with self._mutex:
             self._wanted = True
+            self._failure = None
             if not self.is_standing:
                 self.is_standing = True
                 self._asked.put(True)
-        if self._granted.acquire(timeout=wait_s):
-            return True
-        with self._mutex:
-            self._wanted = False
-            return self._granted.acquire(blocking=False)
+        has_come = self._granted.acquire(timeout=wait_s)
+        if not has_come:
+            with self._mutex:
+                self._wanted = False
+                has_come = self._granted.acquire(blocking=False)
+        if has_come and self._failure is not None:
+            raise self._failure
+        return has_come
 
     def leave(self) -> bool:
         """Give a turn back that was waited for here, or want none any more; False where there was none."""
@@ -192,23 +195,39 @@ class _Line:
             self._step_out()
             return is_ours or self.is_standing
 
-    def end(self) -> None:
-        """Let the thread end; it is not waited for where it stands behind somebody who does not move."""
+    def end(self) -> bool:
+        """Let the thread end; False where it stands behind somebody who does not move, and closes the files later.
+
+        It is not waited for there. Closing its files meanwhile would let it lock others that got their numbers.
+        """
+        if not self._thread.is_alive():  # in a forked child
+            return True
+        with self._mutex:
+            self._is_ended = True
+            if self.is_standing:
+                return False
         self._asked.put(False)
-        if not self.is_standing:
-            self._thread.join()
+        self._thread.join()
+        return True
 
     def _stand_on(self) -> None:
         while self._asked.get():
-            with suppress(OSError):  # closed meanwhile
+            number, failure = None, None
+            try:
                 number = self._stand()
-                with self._mutex:
-                    self.is_standing = False
-                    self._round = number
-                    if self._wanted:
-                        self._granted.release()
-                    elif not self._files.is_closed:
-                        self._step_out()
+            except OSError as error:  # no more files to open, a full disk: told to whoever waits
+                failure = error
+                self._files.unlock_gates()
+            with self._mutex:
+                self.is_standing = False
+                if self._is_ended:
+                    self._files.close()
+                    return
+                self._round, self._failure = number, failure
+                if self._wanted:
+                    self._granted.release()
+                else:
+                    self._step_out()
 
     def _stand(self) -> int:
         """Join a round, wait for it, and take the turn; returns the round."""
