@@ -47,6 +47,20 @@ def test_processes_get_exactly_the_room_there_is_each_time(ledger: Path, process
         assert engine.verify().problems == ()
 
 
+def test_processes_that_open_one_new_ledger_at_once_all_have_it(ledger: Path) -> None:
+    rounds = 40
+    with workers("open_new", ledger, rounds, 4) as started:
+        for worker in started:
+            assert line_of(worker) == "ready"
+        for number in range(rounds):
+            for worker in started:
+                tell(worker)
+            booked = {line_of(worker) for worker in started}
+            with open_engine(ledger.with_name(f"{ledger.name}-{number}.db")) as engine:
+                assert {entry.entry_id for entry in engine.entries()} == booked
+                assert len(booked) == len(started)
+
+
 def set_nested(engine: Engine, project: str, room: tuple[int, int, int]) -> None:
     """Set three budgets around each other, with room for so many holds of ten cents."""
     scopes: tuple[dict[str, str], ...] = ({}, {"agent_id": "a"}, {"agent_id": "a", "user_id": "*"})

@@ -226,7 +226,17 @@ def read_spool(engine: Engine, _: int) -> None:
     say(str(engine.read_spool().booked))
 
 
-MODES = {verb.__name__: verb for verb in (reserve, fork, keep, memory, listen, inside, turns, read_spool)}
+def open_new(engine: Engine, ledgers: int) -> None:
+    """Open so many new ledgers, each at the word to go, and book one call in each."""
+    say("ready")
+    path = str(engine.path)
+    for number in range(ledgers):
+        sys.stdin.readline()
+        with Engine.open(f"{path}-{number}.db", settings=Settings()) as opened:
+            _record(opened, "a")
+
+
+MODES = {verb.__name__: verb for verb in (reserve, fork, keep, memory, listen, inside, turns, read_spool, open_new)}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](Engine.open(sys.argv[2], settings=Settings()), int((sys.argv[3:] or ["0"])[0]))

@@ -249,6 +249,8 @@ class SqliteStore:
                 connection = self._connect()
                 try:
                     with self._lock:
+                        # In turn: of two who switch a new file at once, one is told at once that it is locked.
+                        connection.execute("PRAGMA journal_mode = WAL")
                         migrate(connection, now_us=micros_from_instant(self._clock.now()))
                     chain_id = str(self._meta(connection, "chain_id"))
                 except BaseException:  # bulk: whatever stops the opening, its connection is not left to the collector
@@ -293,7 +295,6 @@ class SqliteStore:
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         refuse_foreign(connection, self.name)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         if self._synchronous == "FULL":
             # On macOS an ordinary fsync leaves data in the drive's cache; elsewhere this changes nothing.
