@@ -173,6 +173,7 @@ def test_a_closed_lock_gives_back_the_place_in_line(ledger: Path) -> None:
 
 def test_a_lock_closed_while_it_stands_in_line_touches_no_file_that_is_opened_later(ledger: Path) -> None:
     """The system gives the numbers of closed files to the next that are opened, such as the next lock's own."""
+    before = set(threading.enumerate())
     first = WriteLock(ledger, wait_s=0.05)
     gate = os.open(ledger.with_name("ledger.db-lock-a"), os.O_CREAT | os.O_RDWR)
     turn = os.open(ledger.with_name("ledger.db-lock"), os.O_CREAT | os.O_RDWR)
@@ -180,7 +181,7 @@ def test_a_lock_closed_while_it_stands_in_line_touches_no_file_that_is_opened_la
     fcntl.flock(turn, fcntl.LOCK_EX)
     with pytest.raises(LedgerUnavailable, match="another process has kept its turn"), first:
         pytest.fail("the turn was somebody else's")
-    (standing,) = (thread for thread in threading.enumerate() if thread.name == "tokencalc-turns")
+    (standing,) = set(threading.enumerate()) - before
     first.close()
     fcntl.flock(turn, fcntl.LOCK_UN)
     second, third = WriteLock(ledger), WriteLock(ledger, wait_s=5)
@@ -194,7 +195,7 @@ def test_a_lock_closed_while_it_stands_in_line_touches_no_file_that_is_opened_la
     for lock in (second, third):
         lock.close()
     os.close(turn)
-    assert not [file for file in Process().open_files() if "ledger.db-lock" in file.path]
+    assert not [file for file in Process().open_files() if file.path.startswith(f"{ledger}-lock")]
 
 
 def test_a_process_that_cannot_open_the_gates_is_told_at_once_and_waits_its_turn_later(ledger: Path) -> None:
