@@ -183,14 +183,14 @@ def test_reprice_shows_what_it_would_append_and_writes_nothing(ledger: str) -> N
     text = without_names(shown("reprice", "--since", "2026-11-01", "--ledger", ledger))
     assert text.startswith(REPRICED)
     assert "sled         1  no price is known for model 'sled'" in text
-    assert "4 entries" in shown("verify", "--ledger", ledger)
+    assert "4 entries" in run("verify", "--ledger", ledger).stdout
 
 
 def test_reprice_appends_once_and_leaves_a_clean_ledger(ledger: str) -> None:
     arguments = ("reprice", "--since", "2026-11-01", "--ledger", ledger, "--apply")
     assert "4 charges: 1 correction appended." in shown(*arguments)
     assert "4 charges: every amount is what the price tables say now." in shown(*arguments)
-    assert "Clean: 5 entries" in shown("verify", "--ledger", ledger)
+    assert "Clean: 5 entries" in run("verify", "--ledger", ledger).stdout
     assert parsed("report", "--by", "model", "--where", "model=rocket", "--ledger", ledger)["total"]["cost_usd"] == (
         "6.500003"
     )
