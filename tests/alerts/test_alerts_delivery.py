@@ -195,7 +195,7 @@ def test_a_process_that_dies_while_sending_loses_nothing_and_the_id_is_the_same(
 ) -> None:
     first, second, clock = shared
     inbox = Inbox()
-    alerts = alerts_of(first, LOUD, channels=(inbox,))
+    alerts, began = alerts_of(first, LOUD, channels=(inbox,)), clock.now()
     breach(first, alerts)
     # It takes the row, and nothing is heard of it again.
     assert first.store.aside(lambda connection: take(connection, "inbox", micros_from_instant(clock.now())))
@@ -203,7 +203,9 @@ def test_a_process_that_dies_while_sending_loses_nothing_and_the_id_is_the_same(
     assert heir.deliver().sent == 0, "the row is leased"
     clock.advance(LEASE_S)
     assert heir.deliver().sent == 1
-    assert [message.message_id for message in inbox.got] == [f"{heir.alerts()[0].alert_id}-firing"]
+    assert [message.message_id for message in inbox.got] == [
+        f"{heir.alerts()[0].alert_id}-firing-{micros_from_instant(began)}"
+    ]
 
 
 def test_a_clock_that_goes_back_delays_no_delivery_for_long(engine: Engine, clock: ManualClock) -> None:
