@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tokencalc.errors import AlertInvalid, DeliveryFailed
-from tokencalc.ledger.files import sync_folder
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -106,8 +105,6 @@ class FileChannel:
         if os.write(descriptor, line) != len(line):
             raise failed(self.name, "the disk took only a part of the line: is it full?")
         os.fsync(descriptor)
-        if not size:
-            sync_folder(self.path.parent)
 
 
 def failed(
