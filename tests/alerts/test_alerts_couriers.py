@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from decimal import Decimal
@@ -16,7 +17,7 @@ from tests.alerts.receivers import Receiver, webhook
 from tokencalc import Engine
 from tokencalc.alerts.alerts import Alerts
 from tokencalc.alerts.channels import BrokenChannel, Subscription
-from tokencalc.alerts.outbox import GIVE_UP_S
+from tokencalc.alerts.outbox import FIRST_RETRY_S, GIVE_UP_S
 from tokencalc.alerts.rules import Metric, Rule
 from tokencalc.cli.main import main
 from tokencalc.config import Settings
@@ -104,6 +105,42 @@ def test_a_program_ends_although_a_receiver_does_not_answer_and_what_it_took_is_
     assert alerts.pump.finish(20)
     assert alerts.waiting() == ()
     assert len(receiver.got) == 1
+
+
+class Gate(logging.Handler):
+    """Holds whoever tells something, until it is opened."""
+
+    def __init__(self) -> None:
+        """Be closed."""
+        super().__init__()
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Wait."""
+        del record
+        self.reached.set()
+        self.opened.wait(20)
+
+
+def test_what_falls_due_while_a_thread_is_about_to_end_is_delivered_at_the_end(
+    engine: Engine, clock: ManualClock
+) -> None:
+    inbox, gate = Inbox(), Gate()
+    alerts = alerts_of(engine, LOUD, channels=(inbox,))
+    logger = logging.getLogger("tokencalc")
+    logger.addHandler(gate)
+    try:
+        inbox.fail()
+        engine.record_metric("m", 5)
+        alerts.pump()
+        assert gate.reached.wait(20), "the thread has failed, tells it, and looks for nothing more"
+        inbox.problem = None
+        clock.advance(FIRST_RETRY_S)
+        threading.Timer(0.05, gate.opened.set).start()
+        assert alerts.pump.finish(20)
+    finally:
+        logger.removeHandler(gate)
+    assert inbox.events == ["loud firing"]
 
 
 def test_what_waits_is_delivered_at_the_end_even_where_the_rules_cannot_be_checked(

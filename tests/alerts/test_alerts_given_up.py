@@ -62,6 +62,18 @@ def test_what_is_refused_for_good_is_not_tried_again_and_holds_up_no_other(engin
     assert counted(alerts) == [], "after a month nobody wants to hear of it"
 
 
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"newer": 1}'])
+def test_a_message_whose_row_is_damaged_holds_up_no_other(damaged: str, engine: Engine) -> None:
+    inbox = Inbox()
+    alerts = alerts_of(engine, FIRST, SECOND, channels=(inbox,))
+    breach(engine, alerts, "first")
+    engine.store.aside(lambda connection: connection.execute("UPDATE outbox SET message = ?", (damaged,)))
+    breach(engine, alerts, "second")
+    assert alerts.deliver() == (1, {"inbox": "channel inbox: a message in the ledger cannot be read"})
+    assert inbox.events == ["second firing"]
+    assert counted(alerts) == [("inbox", 0, 1)]
+
+
 def test_what_is_refused_without_end_is_given_up_after_three_days(engine: Engine, clock: ManualClock) -> None:
     inbox = Inbox()
     alerts = alerts_of(engine, FIRST, channels=(inbox,))

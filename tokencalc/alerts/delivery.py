@@ -131,7 +131,11 @@ class Courier:
 
     def _sent_by(self, channel: Channel, row: outbox.Leased) -> DeliveryFailed | None:
         try:
-            channel.send(message_from(row.message), self._clock.now())
+            message = message_from(row.message)
+        except (TypeError, ValueError):  # a damaged row, or of a newer tokencalc: the others need not wait for it
+            return failed(channel.name, "a message in the ledger cannot be read", for_good=True)
+        try:
+            channel.send(message, self._clock.now())
         except DeliveryFailed as error:
             return error
         except BaseException as error:  # noqa: BLE001  # bulk: a channel may be anybody's, and even its exit must not stop the others
