@@ -38,6 +38,7 @@ def connected(  # noqa: PLR0913  # each is one thing that decides
     DeliveryFailed where one of its addresses is private and that is not allowed, where none
     answers, and where the time was over before what is done with the connection. A timeout
     of each step would not do: who sends a byte a second could take as long as it likes.
+    Resolving the name cannot be cut short, but after it nothing is sent if the time is over.
     """
     clock = SystemClock()  # a socket waits in real time, whatever a test's clock says
     until_s = clock.monotonic() + within_s
