@@ -334,14 +334,17 @@ class IdempotencyConflict(LedgerError):
 
 
 class DeliveryFailed(TokencalcError):
-    """A channel did not take a message; it is tried again.
+    """A channel did not take a message; it is tried again, for some days.
 
-    ``only_this`` says that the receiver refused this message and may take others.
+    ``only_this`` says that the receiver refused this message and may take others, ``for_good`` that it
+    never will take this one. ``retry_after_s`` is how long it asked to be left alone, None where it did not.
     """
 
     code = "delivery_failed"
     channel: str
-    only_this: bool
+    only_this: bool = False
+    for_good: bool = False
+    retry_after_s: float | None = None
 
 
 class FeatureUnavailable(TokencalcError):

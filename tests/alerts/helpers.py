@@ -26,7 +26,7 @@ class Inbox:
         self.name = name
         self.got: list[Message] = []
         self.tried = 0
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
         self.gate = threading.Event()
         self.gate.set()
 
@@ -38,9 +38,9 @@ class Inbox:
             raise self.problem
         self.got.append(message)
 
-    def fail(self, *, only_this: bool = False) -> None:
+    def fail(self, *, only_this: bool = False, for_good: bool = False) -> None:
         """Take nothing from now on."""
-        self.problem = failed(self.name, "nobody is there", only_this=only_this)
+        self.problem = failed(self.name, "nobody is there", only_this=only_this, for_good=for_good)
 
     @property
     def events(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -17,8 +18,8 @@ import pytest
 from tests.alerts.helpers import Inbox, alerts_of, states
 from tokencalc import AsyncEngine, Engine, Monitor
 from tokencalc.alerts.alerts import Alerts
-from tokencalc.alerts.channels import ConsoleChannel, FileChannel, Subscription
-from tokencalc.alerts.outbox import FIRST_RETRY_S, LAST_RETRY_S, LEASE_S, retry_s, take
+from tokencalc.alerts.channels import ConsoleChannel, FileChannel, Subscription, failed
+from tokencalc.alerts.outbox import FIRST_RETRY_S, LAST_RETRY_S, LEASE_S, Leased, delivered, put_back, retry_s, take
 from tokencalc.alerts.rules import Metric, Rule
 from tokencalc.clock import ManualClock, micros_from_instant
 from tokencalc.config import Settings
@@ -195,7 +196,7 @@ def test_a_process_that_dies_while_sending_loses_nothing_and_the_id_is_the_same(
 ) -> None:
     first, second, clock = shared
     inbox = Inbox()
-    alerts = alerts_of(first, LOUD, channels=(inbox,))
+    alerts, began = alerts_of(first, LOUD, channels=(inbox,)), clock.now()
     breach(first, alerts)
     # It takes the row, and nothing is heard of it again.
     assert first.store.aside(lambda connection: take(connection, "inbox", micros_from_instant(clock.now())))
@@ -203,7 +204,9 @@ def test_a_process_that_dies_while_sending_loses_nothing_and_the_id_is_the_same(
     assert heir.deliver().sent == 0, "the row is leased"
     clock.advance(LEASE_S)
     assert heir.deliver().sent == 1
-    assert [message.message_id for message in inbox.got] == [f"{heir.alerts()[0].alert_id}-firing"]
+    assert [message.message_id for message in inbox.got] == [
+        f"{heir.alerts()[0].alert_id}-firing-{micros_from_instant(began)}"
+    ]
 
 
 def test_a_clock_that_goes_back_delays_no_delivery_for_long(engine: Engine, clock: ManualClock) -> None:
@@ -215,6 +218,33 @@ def test_a_clock_that_goes_back_delays_no_delivery_for_long(engine: Engine, cloc
     inbox.problem = None
     clock.jump_to("2026-11-10T12:00:00Z")
     assert alerts.deliver().sent == 1
+
+
+def test_a_lease_that_a_clock_took_ahead_with_it_ends_all_the_same(shared: tuple[Engine, Engine, ManualClock]) -> None:
+    first, second, clock = shared
+    inbox = Inbox()
+    breach(first, alerts_of(first, LOUD, channels=(inbox,)))
+    assert first.store.aside(lambda connection: take(connection, "inbox", micros_from_instant(clock.now())))
+    clock.jump_to("2026-11-10T12:00:00Z")
+    assert alerts_of(second, LOUD, channels=(inbox,)).deliver().sent == 1
+
+
+def test_who_fails_after_its_lease_ended_changes_nothing_for_the_heir(engine: Engine, clock: ManualClock) -> None:
+    breach(engine, alerts_of(engine, LOUD, channels=(Inbox(),)))
+
+    def taken() -> Leased | None:
+        return engine.store.aside(lambda connection: take(connection, "inbox", micros_from_instant(clock.now())))
+
+    late = taken()
+    clock.advance(LEASE_S)
+    heir = taken()
+    assert late
+    assert heir
+    error = failed("inbox", "too late")
+    engine.store.aside(lambda connection: put_back(connection, late, error, micros_from_instant(clock.now())))
+    clock.advance(LEASE_S - 1)
+    assert taken() is None, "the heir still has it"
+    assert engine.store.aside(lambda connection: delivered(connection, heir, micros_from_instant(clock.now())))
 
 
 def test_channels_hear_from_their_least_severity_on_and_of_the_rules_that_name_them(engine: Engine) -> None:
@@ -276,6 +306,14 @@ def test_a_full_disk_is_told_and_retried(engine: Engine) -> None:
     breach(engine, alerts)
     assert alerts.deliver().problems == {"file": "channel file: the file cannot be written: No space left on device"}
     assert len(alerts.waiting()) == 1
+
+
+def test_a_file_that_cannot_be_synced_has_not_taken_the_message(engine: Engine, tmp_path: Path) -> None:
+    """A pipe takes what is written and refuses the sync: so the sync is asked for, and what it says counts."""
+    os.mkfifo(tmp_path / "pipe")
+    alerts = Alerts(engine, rules=(), channels=(Subscription(FileChannel(name="file", path=tmp_path / "pipe")),))
+    with pytest.raises(DeliveryFailed, match="channel file: the file cannot be written"):
+        alerts.test("file")
 
 
 def test_a_console_that_is_closed_is_a_failure(engine: Engine) -> None:

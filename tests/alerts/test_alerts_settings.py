@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.architecture.test_docs import blocks
 from tokencalc import Budget, Engine
 from tokencalc.alerts.alerts import Alerts
-from tokencalc.alerts.channels import ConsoleChannel, FileChannel
+from tokencalc.alerts.channels import BrokenChannel, ConsoleChannel, FileChannel
 from tokencalc.alerts.mail import MailChannel
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Ratio
@@ -33,6 +34,7 @@ VARIABLES = {
     "TEAM_WEBHOOK_URL": "https://example.com/services/hunter2",
     "MAIL_PASSWORD": "hunter2",
 }
+MAIL = "kind = 'email'\nhost = 'h'\nfrom = 'a@example.com'\nto = ['b@example.com']\nuser = 'me'\n"
 
 
 def settings_of(text: str, folder: Path) -> Settings:
@@ -127,15 +129,28 @@ def test_a_budget_from_a_percentage_on_is_a_rule(tmp_path: Path) -> None:
         ),
         ("format: expected one of standard, slack", "kind = 'webhook'\nurl = 'https://a.example/'\nformat = 'xml'"),
         ("to: expected a list", "kind = 'email'\nhost = 'h'\nfrom = 'a@example.com'\nto = 'b@example.com'"),
+        ("password_env: .* is not shown", f"{MAIL}password_env = 'hunter2-my-real-password'"),
+        ("password_env: expected text, found '.not shown.'", f"{MAIL}password_env = ['hunter2']"),
+        ("secret_env: .* is not shown", "kind='webhook'\nurl='https://a.example/'\nsecret_env='whsec_hunter2/+='"),
+        ("url: expected text, found '.not shown.'", "kind = 'webhook'\nurl = ['https://a.example/hunter2']"),
+        ("password: unknown key; did you mean password_env", f"{MAIL}password = 'hunter2'"),
         ("min_severity|severity: expected one of", "kind = 'console'\nmin_severity = 'loud'"),
         ("ca_file: no certificates", "kind = 'email'\nhost = 'h'\nfrom = 'a@b.c'\nto = ['b@b.c']\nca_file = 'no.pem'"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused_by_its_place(expected: str, table: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match=expected) as caught:
-        channels_from(settings_of(f"[channel.ops]\n{table}", tmp_path), environ={"BAD": "hunter2!"})
-    assert "channel.ops" in str(caught.value)
-    assert "hunter2" not in f"{caught.value} {caught.value.values}"
+    text = f"[channel.ops]\n{table}\n[channel.log]\nkind = 'file'\npath = 'told'"
+    ops, log = channels_from(settings_of(text, tmp_path), environ={"BAD": "hunter2!"})
+    assert isinstance(ops.channel, BrokenChannel), "it is one channel that fails; the others are as they were"
+    assert isinstance(log.channel, FileChannel)
+    assert re.search(expected, ops.channel.problem)
+    assert "tokencalc.toml: channel.ops" in ops.channel.problem
+    assert "hunter2" not in ops.channel.problem
+
+
+def test_a_channel_with_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"channel\.: "):
+        channels_from(settings_of("[channel.'']\nkind = 'console'", tmp_path), environ={})
 
 
 def test_certificates_of_your_own_are_read(tmp_path: Path) -> None:
@@ -183,7 +198,7 @@ def test_the_commands_deliver_list_acknowledge_and_resolve(ledger: Path, tmp_pat
     assert parsed("alerts", "resolve", number, "--by", "ada", "--ledger", ledger)["resolved_by"] == "ada"
     assert run("alerts", "ack", number, "--ledger", ledger).exit_code == 2
     assert run("alerts", "ack", "x", "--ledger", ledger).exit_code == 2
-    assert "1 message for channel log not delivered yet" in run("alerts", "list", "--ledger", ledger).stderr
+    assert "channel log: 1 message not delivered yet" in run("alerts", "list", "--ledger", ledger).stderr
     assert parsed("alerts", "deliver", "--ledger", ledger)["sent"] == 1
     told = [json.loads(line)["type"] for line in (tmp_path / "told.jsonl").read_text(encoding="utf-8").splitlines()]
     assert told == ["alert.firing", "alert.resolved"]

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import tokencalc.ledger
+from tests.alerts.helpers import Inbox
 from tokencalc import Engine
+from tokencalc.alerts.alerts import Alerts
+from tokencalc.alerts.channels import Subscription
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
 from tokencalc.errors import LedgerVersionUnsupported, UsageSpooled
@@ -24,6 +27,7 @@ MONEY = frozenset(
 )  # fmt: skip
 SAMPLES = frozenset({"sample", "sample_drop", "series"})
 ALERTS = frozenset({"alert", "outbox"})
+GIVEN_UP = (4, "messages that are given up")
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_a_ledger_of_version_1_goes_on_with_what_it_has(first: Path) -> None:
         assert engine.metric_average("latency_ms") == 1
         assert engine.verify().problems == ()
     with closing(sqlite3.connect(first)) as connection:
-        assert version(connection) == [(1, "the first tables"), (2, "samples"), (3, "alerts")]
+        assert version(connection) == [(1, "the first tables"), (2, "samples"), (3, "alerts"), GIVEN_UP]
         assert connection.execute("SELECT applied_us FROM migration WHERE version = 1").fetchone() == (7,)
 
 
@@ -83,6 +87,21 @@ def test_entries_of_version_1_stay_as_they_are(first: Path, monkeypatch: pytest.
     with open_engine(first) as engine:
         assert engine.verify(expect=f"5:{head}").problems == ()
         assert engine.report().total.input_tokens == 10
+
+
+def test_a_message_that_waits_in_a_ledger_of_version_3_is_sent_by_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, inbox = tmp_path / "ledger.db", Inbox()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "MIGRATIONS", schema.MIGRATIONS[:3])
+        patch.setattr(migrating, "SCHEMA_VERSION", 3)
+        with open_engine(path) as engine:
+            engine.record(model="acme-1", cost_usd=101)
+            assert Alerts(engine, channels=(Subscription(inbox),)).check()
+    with open_engine(path) as engine:
+        assert Alerts(engine, channels=(Subscription(inbox),)).deliver() == (1, {})
+    assert inbox.events == ["cost_day firing"]
 
 
 class Killed(BaseException):
@@ -120,7 +139,7 @@ def test_an_older_tokencalc_leaves_this_ledger_as_it_is(tmp_path: Path, monkeypa
     before = path.read_bytes()
     monkeypatch.setattr(migrating, "SCHEMA_VERSION", 1)
     with pytest.raises(
-        LedgerVersionUnsupported, match="it has schema version 3, this tokencalc reads up to 1; upgrade"
+        LedgerVersionUnsupported, match="it has schema version 4, this tokencalc reads up to 1; upgrade"
     ):
         open_engine(path)
     assert path.read_bytes() == before

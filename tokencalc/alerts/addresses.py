@@ -1,80 +1,51 @@
-"""Which addresses a webhook may reach: none inside a private network, unless that was allowed.
+"""Which addresses belong to the public internet: those that a webhook may reach without being allowed to.
 
-What is checked is the address that is then connected to, after the name was resolved:
-a name that resolves differently the second time gains nothing.
+The lists are of IANA's registries of special addresses. They are our own, because what
+Python's ``ipaddress`` calls global differs from one release to the next.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import socket
-from typing import TYPE_CHECKING
 
-from tokencalc.alerts.channels import failed
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""The only part of IPv6 that IANA has given out; site-local, link-local and unique local ones lie outside."""
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    Resolve = Callable[..., list[tuple[Any, ...]]]
-
-    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
+_SPECIAL_V6 = tuple(
+    ipaddress.IPv6Network(text)
+    for text in (
+        "2001::/23",  # protocols, Teredo's tunnels among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: tunnels to any address, private ones too
+        "3fff::/20",  # documentation
+    )
+)
+_SPECIAL_V4 = tuple(
+    ipaddress.IPv4Network(text)
+    for text in (
+        "192.0.0.0/24",  # protocols
+        "192.88.99.0/24",  # relays of 6to4
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address belongs to the public internet, the one inside a mapped or tunnelled one included."""
+    """Whether an IP address belongs to the public internet, judged by the one inside where it is mapped to IPv6."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _inside(address))
-
-
-def _inside(address: Address) -> list[Address]:
     if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address in _NAT64_LOCAL:  # older versions of ipaddress take it for public
-        return [ipaddress.IPv6Address(1)]
+        return _is_public_v4(address)
     if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
-    found: list[Address] = [address]
-    if address.sixtofour is not None:
-        found.append(address.sixtofour)
-    if address.teredo is not None:
-        found.extend(address.teredo)
-    if address in _NAT64:
-        # Of the block itself nobody minds; what counts is where the gateway sends it.
-        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
-    return found
+        return _is_public_v4(address.ipv4_mapped)
+    if address in _NAT64:  # what counts is where the gateway sends it
+        return _is_public_v4(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return address in _UNICAST and not any(address in network for network in _SPECIAL_V6)
 
 
-def connect(  # noqa: PLR0913  # each is one thing that decides
-    channel: str, host: str, port: int, *, allow_private: bool, timeout_s: float, resolve: Resolve
-) -> socket.socket:
-    """Connect to the first address of a host that answers; DeliveryFailed where one of them is private.
-
-    A name with a private address among its addresses is refused altogether.
-    """
-    try:
-        found = resolve(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise failed(channel, "the name of its host cannot be resolved") from error
-    if not allow_private and not all(is_public(str(one[4][0])) for one in found):
-        raise failed(
-            channel,
-            "its host has an address inside a private network, which is refused; "
-            "set allow_private = true for a receiver of your own",
-        )
-    for family, kind, protocol, _, address in found:
-        opened = socket.socket(family, kind, protocol)
-        try:
-            opened.settimeout(timeout_s)
-            opened.connect(address)
-        except OSError:
-            opened.close()
-            continue
-        return opened
-    raise failed(channel, "its host does not answer")
+def _is_public_v4(address: ipaddress.IPv4Address) -> bool:
+    if address.is_multicast or address.is_reserved or not address.is_global:
+        return False
+    return not any(address in network for network in _SPECIAL_V4)

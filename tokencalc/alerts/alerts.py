@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, get_args
+from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 
 from tokencalc.alerts import book, outbox
 from tokencalc.alerts.channels import ConsoleChannel, Subscription
-from tokencalc.alerts.delivery import Courier, Delivered
+from tokencalc.alerts.delivery import Courier, Delivered, Pump
 from tokencalc.alerts.lifecycle import State
 from tokencalc.alerts.messages import Message
 from tokencalc.alerts.profile import SHIPPED
@@ -32,7 +32,6 @@ from tokencalc.errors import AlertInvalid, CallInvalid
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from tokencalc.alerts.records import Alert
     from tokencalc.alerts.rules import Rule
@@ -41,14 +40,6 @@ if TYPE_CHECKING:
 STATES: tuple[State, ...] = get_args(State)
 SHOWN: tuple[State, ...] = ("firing", "acknowledged", "resolved")
 """States of what was told; the others are on their way there."""
-
-
-class Waiting(NamedTuple):
-    """Messages of one channel that no receiver has yet, and what went wrong last."""
-
-    channel: str
-    messages: int
-    problem: str | None
 
 
 class Alerts:
@@ -78,6 +69,8 @@ class Alerts:
                     )
         self._told_by = {rule.name: self._channels_of(rule) for rule in self.rules}
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
+        self.pump = Pump(self.check, self._courier)
+        """Checks, and begins to deliver without waiting: for ``Monitor(engine, pumps=(alerts.pump,))``."""
 
     @classmethod
     def of(
@@ -86,6 +79,7 @@ class Alerts:
         """Take the rules and channels of the engine's settings; without channels, a console's alone.
 
         Secrets come from variables (``os.environ`` if None); consoles write to ``stream`` (stderr if None).
+        A channel that cannot be made is there all the same and fails by its reason; ConfigInvalid for a rule.
         """
         from tokencalc.alerts import settings  # noqa: PLC0415  # mail and TLS, for those who use them
 
@@ -127,15 +121,6 @@ class Alerts:
         """Send what waits, and return when every channel has tried; a channel that failed before waits for its time."""
         return self._courier.run()
 
-    def pump(self, at: datetime | None = None) -> None:
-        """Check, and begin to deliver without waiting: for ``Monitor(engine, pumps=(alerts.pump,))``."""
-        del at
-        try:
-            self.check()
-        finally:
-            # Yesterday's messages go out even where a rule cannot be looked at.
-            self._courier.start()
-
     def test(self, name: str) -> None:
         """Send a test message by a channel now, past the outbox; DeliveryFailed says why it did not get there."""
         channel = next((one.channel for one in self.channels if one.channel.name == name), None)
@@ -168,10 +153,10 @@ class Alerts:
         with self._store.reading() as connection:
             return book.newest(connection, states or SHOWN, most, self._store.chain_id)
 
-    def waiting(self) -> tuple[Waiting, ...]:
-        """Return the channels with messages that no receiver has yet, those of other processes included."""
+    def waiting(self) -> tuple[outbox.Waiting, ...]:
+        """Return the channels with messages that no receiver has, those of other processes included."""
         with self._store.reading() as connection:
-            return tuple(Waiting(*row) for row in outbox.waiting(connection))
+            return tuple(outbox.waiting(connection, micros_from_instant(self._clock.now())))
 
     def acknowledge(self, alert_id: str, *, by: str | None = None) -> Alert:
         """Say that somebody knows: the alert fires on until its condition ends. Raises AlertUnknown, AlertNotOpen."""

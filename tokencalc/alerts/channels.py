@@ -1,7 +1,8 @@
 """Channels: where messages go. The plain ones are here: a stream for people, a file for programs.
 
 A channel's `send` returns when the receiver has the message, or raises
-DeliveryFailed; what it raises names neither an address nor a secret.
+DeliveryFailed; what it raises names neither an address nor a secret. It must end
+before the lease of a message does (60 s), or another process sends the message as well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tokencalc.errors import DeliveryFailed
+from tokencalc.errors import AlertInvalid, DeliveryFailed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
     from tokencalc.alerts.messages import Message
     from tokencalc.alerts.rules import Severity
+
+
+SEND_S = 20.0
+"""Seconds that a message may take over the network from the first step to the last, where nothing else is said."""
+
+_LONGEST_SEND_S = 30.0
 
 
 class Channel(Protocol):
@@ -38,6 +45,19 @@ class Subscription(NamedTuple):
 
     channel: Channel
     least: Severity = "INFO"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenChannel:
+    """A channel of the settings that cannot be made, with the reason; its messages wait for a process that can."""
+
+    name: str
+    problem: str
+
+    def send(self, message: Message, at: datetime) -> None:
+        """Raise DeliveryFailed."""
+        del message, at
+        raise DeliveryFailed(self.problem, channel=self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +107,25 @@ class FileChannel:
         os.fsync(descriptor)
 
 
-def failed(channel: str, text: str, *, only_this: bool = False) -> DeliveryFailed:
-    """Return the error of a channel that did not take a message."""
-    return DeliveryFailed(f"channel {channel}: {text}", channel=channel, only_this=only_this)
+def failed(
+    channel: str, text: str, *, only_this: bool = False, for_good: bool = False, retry_after_s: float | None = None
+) -> DeliveryFailed:
+    """Return the error of a channel that did not take a message; what is refused for good is only this one."""
+    return DeliveryFailed(
+        f"channel {channel}: {text}",
+        channel=channel,
+        only_this=only_this or for_good,
+        for_good=for_good,
+        retry_after_s=retry_after_s,
+    )
+
+
+def check_timeout(channel: str, timeout_s: float) -> None:
+    """Raise AlertInvalid for what is no number of seconds that a send may take, well below a message's lease."""
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _LONGEST_SEND_S:
+        path = f"channel.{channel}.timeout_s"
+        raise AlertInvalid(
+            f"{path}: expected seconds above 0 and up to {_LONGEST_SEND_S:g}, found {timeout_s!r:.60}",
+            path=path,
+            found=timeout_s,
+        )

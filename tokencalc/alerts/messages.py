@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from tokencalc.clock import instant_text
+from tokencalc.clock import instant_text, micros_from_instant
 from tokencalc.jsontext import json_value, to_json
 from tokencalc.reports.text import markdown_code, markdown_text, safe_text
 
@@ -55,9 +55,9 @@ class Message:
 
     @property
     def slack(self) -> str:
-        """The message for a webhook that reads Slack's text: no link, mention or emphasis can begin in it."""
+        """The message for a webhook that reads Slack's text: no mention, emphasis or named link can begin in it."""
         plain = escape(f"{self.title}: {safe_text(self.text, longest=LONGEST_TEXT)}", quote=False)
-        # A mark that stands beside nothing it could emphasise is text; the joiner takes no room.
+        # For readers that know no `mrkdwn`: a mark beside nothing it could emphasise is text; the joiner takes no room.
         return re.sub(r"([*_~`])", "\u2060\\1\u2060", plain)
 
     @property
@@ -75,7 +75,7 @@ class Message:
 
 def message_of(alert: Alert, event: MessageEvent) -> Message:
     """Return the message of an alert that began, or of its end."""
-    at = alert.resolved_at if event == "resolved" else alert.fired_at
+    at = (alert.resolved_at if event == "resolved" else alert.fired_at) or alert.since
     data = {
         "alert_id": alert.alert_id,
         "state": alert.state,
@@ -86,12 +86,13 @@ def message_of(alert: Alert, event: MessageEvent) -> Message:
         "resolved_at": alert.resolved_at,
     }
     return Message(
-        message_id=f"{alert.alert_id}-{event}",
+        # A ledger that was restored from a backup numbers its next alert as one that it told of: the instant differs.
+        message_id=f"{alert.alert_id}-{event}-{micros_from_instant(at)}",
         event=event,
         severity=alert.severity,
         rule=alert.rule,
         text=alert.text,
-        at=instant_text(at or alert.since),
+        at=instant_text(at),
         data=json_value(data),  # type: ignore[arg-type]  # a mapping stays one
     )
 

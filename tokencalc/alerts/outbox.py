@@ -1,4 +1,4 @@
-"""The outbox: rows that wait, leased by whoever sends them, kept until a receiver has them.
+"""The outbox: rows that wait, leased by whoever sends them, until a receiver has them or they are given up.
 
 A lease ends by itself, so a killed process holds nothing for ever; the message then goes
 out again under the same id. In one channel messages go in order, and a receiver that is
@@ -7,30 +7,42 @@ away makes the whole channel wait; one that refuses a message makes only that on
 
 from __future__ import annotations
 
+import json
+import math
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+    from tokencalc.errors import DeliveryFailed
 
 _US = 1_000_000
 LEASE_S = 60
 """Seconds for which a row belongs to whoever took it."""
 FIRST_RETRY_S, LAST_RETRY_S = 15, 3600
 """Seconds to the second attempt; doubled each time, up to the last."""
+GIVE_UP_S = 3 * 24 * 3600
+"""Seconds for which a message is tried, or waits behind one that is; then it is given up."""
+MOST_ATTEMPTS = 80
+"""The attempts of those seconds: counted, because a clock may jump and a machine may sleep for a week."""
+TOLD_S = 30 * 24 * 3600
+"""Seconds for which a message that was given up is told of."""
 _MOST_DOUBLINGS = 10
 _LONGEST_PROBLEM = 300
 
+_OPEN = "delivered_us IS NULL AND given_up_us IS NULL"
 # An instant that lies further ahead than any delay can was written before the clock went back.
-_DUE = (
-    "((next_us <= :now OR next_us > :now + :latest) AND "
-    "(leased_until_us IS NULL OR leased_until_us <= :now OR leased_until_us > :now + :lease))"
-)
+_FREE = "(leased_until_us IS NULL OR leased_until_us <= :now OR leased_until_us > :now + :lease)"
+_DUE = f"((next_us <= :now OR next_us > :now + :latest) AND {_FREE})"
 # What its receiver refused stands aside until it is due; what it did not answer to keeps its place before all others.
 _NEXT = (
-    f"SELECT outbox_id, message, attempts, {_DUE} FROM outbox WHERE channel = :channel AND delivered_us IS NULL "  # noqa: S608  # our own text
+    f"SELECT outbox_id, message, attempts, {_DUE} FROM outbox WHERE channel = :channel AND {_OPEN} "  # noqa: S608  # our own text
     f"AND (refused = 0 OR {_DUE}) ORDER BY outbox_id LIMIT 1"
 )
+_LATE = f"{_OPEN} AND queued_us <= :now - :longest AND {_FREE}"
+_UNSERVED = f"{_LATE} AND channel NOT IN (SELECT value FROM json_each(:channels))"  # noqa: S608  # our own text
 
 
 class Leased(NamedTuple):
@@ -38,8 +50,18 @@ class Leased(NamedTuple):
 
     number: int
     lease: str
+    channel: str
     message: str
     attempts: int
+
+
+class Waiting(NamedTuple):
+    """Messages of one channel that no receiver has: still tried, given up lately, and what went wrong last."""
+
+    channel: str
+    messages: int
+    problem: str | None
+    given_up: int
 
 
 def is_waiting(connection: sqlite3.Connection, channel: str, now_us: int) -> bool:
@@ -56,7 +78,7 @@ def take(connection: sqlite3.Connection, channel: str, now_us: int) -> Leased | 
     connection.execute(
         "UPDATE outbox SET lease = ?, leased_until_us = ? WHERE outbox_id = ?", (lease, now_us + LEASE_S * _US, row[0])
     )
-    return Leased(row[0], lease, row[1], row[2])
+    return Leased(row[0], lease, channel, row[1], row[2])
 
 
 def _next(connection: sqlite3.Connection, channel: str, now_us: int) -> tuple[int, str, int] | None:
@@ -65,22 +87,44 @@ def _next(connection: sqlite3.Connection, channel: str, now_us: int) -> tuple[in
     return row[:3] if row and row[3] else None
 
 
-def delivered(connection: sqlite3.Connection, row: Leased, now_us: int) -> None:
-    """Note that the receiver has the message, whoever has the lease by now."""
+def delivered(connection: sqlite3.Connection, row: Leased, now_us: int) -> bool:
+    """Note that the receiver has the message, whoever has the lease by now; return whether its channel is well."""
     connection.execute(
         "UPDATE outbox SET delivered_us = ?, attempts = attempts + 1, lease = NULL, leased_until_us = NULL, "
-        "problem = NULL WHERE outbox_id = ? AND delivered_us IS NULL",
+        "given_up_us = NULL, problem = NULL WHERE outbox_id = ? AND delivered_us IS NULL",
         (now_us, row.number),
     )
+    trouble = f"SELECT 1 FROM outbox WHERE channel = ? AND {_OPEN} AND problem IS NOT NULL LIMIT 1"  # noqa: S608  # our own text
+    return connection.execute(trouble, (row.channel,)).fetchone() is None
 
 
-def put_back(connection: sqlite3.Connection, row: Leased, problem: str, now_us: int, *, only_this: bool) -> None:
-    """Let a message wait for its next attempt, and with it the channel unless it is only this one that was refused."""
-    connection.execute(
-        "UPDATE outbox SET next_us = ?, attempts = attempts + 1, refused = ?, lease = NULL, leased_until_us = NULL, "
-        "problem = ? WHERE outbox_id = ? AND lease = ?",
-        (now_us + retry_s(row.attempts) * _US, only_this, problem[:_LONGEST_PROBLEM], row.number, row.lease),
+def put_back(connection: sqlite3.Connection, row: Leased, error: DeliveryFailed, now_us: int) -> None:
+    """Let a message wait for its next attempt, and its channel with it unless only this one was refused.
+
+    Refused for good, or after the last attempt, it is given up, and with it what has waited as long behind it.
+    Nothing happens where another process has the row by now.
+    """
+    is_last = error.for_good or row.attempts + 1 >= MOST_ATTEMPTS
+    asked_s = math.ceil(min(LAST_RETRY_S, error.retry_after_s or 0))
+    problem = error.message[:_LONGEST_PROBLEM]
+    cursor = connection.execute(
+        "UPDATE outbox SET next_us = ?, attempts = attempts + 1, refused = ?, given_up_us = ?, lease = NULL, "
+        "leased_until_us = NULL, problem = ? WHERE outbox_id = ? AND lease = ?",
+        (
+            now_us + max(retry_s(row.attempts), asked_s) * _US,
+            error.only_this,
+            now_us if is_last else None,
+            problem,
+            row.number,
+            row.lease,
+        ),
     )
+    if cursor.rowcount and is_last and not error.only_this:
+        connection.execute(
+            f"UPDATE outbox SET given_up_us = ?, problem = ? WHERE channel = ? AND {_OPEN} AND refused = 0 "  # noqa: S608  # our own text
+            "AND queued_us <= ?",
+            (now_us, problem, row.channel, now_us - GIVE_UP_S * _US),
+        )
 
 
 def retry_s(attempts: int) -> int:
@@ -88,12 +132,38 @@ def retry_s(attempts: int) -> int:
     return min(LAST_RETRY_S, FIRST_RETRY_S << min(attempts, _MOST_DOUBLINGS))
 
 
-def waiting(connection: sqlite3.Connection) -> list[tuple[str, int, str | None]]:
-    """Return each channel that has undelivered messages: its name, how many, and the newest problem."""
+def has_unserved(connection: sqlite3.Connection, channels: Iterable[str], now_us: int) -> bool:
+    """Whether a message waited so long for another channel than these that it is to be given up."""
+    found = connection.execute(f"SELECT 1 FROM outbox WHERE {_UNSERVED} LIMIT 1", _bounds(channels, now_us))  # noqa: S608  # our own text
+    return found.fetchone() is not None
+
+
+def give_up_unserved(connection: sqlite3.Connection, channels: Iterable[str], now_us: int) -> None:
+    """Give up what waited so long for another channel than these: none of the processes that deliver has it."""
+    connection.execute(
+        f"UPDATE outbox SET given_up_us = :now, problem = coalesce(problem, :reason) WHERE {_UNSERVED}",  # noqa: S608  # our own text
+        {**_bounds(channels, now_us), "reason": "no process that delivers has this channel"},
+    )
+
+
+def _bounds(channels: Iterable[str], now_us: int) -> dict[str, object]:
+    return {
+        "now": now_us,
+        "longest": GIVE_UP_S * _US,
+        "lease": LEASE_S * _US,
+        "channels": json.dumps(list(channels)),
+    }
+
+
+def waiting(connection: sqlite3.Connection, now_us: int) -> list[Waiting]:
+    """Return each channel with messages that no receiver has, those given up in the last 30 days included."""
+    # Beside max(), SQLite gives the other columns of the row that has it.
     return [
-        (channel, count, problem)
-        for channel, count, problem in connection.execute(
-            "SELECT channel, count(*), max(problem) FROM outbox WHERE delivered_us IS NULL GROUP BY channel "
-            "ORDER BY channel"
+        Waiting(channel, still, problem, given_up)
+        for channel, still, given_up, problem, _ in connection.execute(
+            "SELECT channel, sum(given_up_us IS NULL), sum(given_up_us IS NOT NULL), problem, "
+            "max(iif(problem IS NULL, NULL, next_us)) FROM outbox WHERE delivered_us IS NULL "
+            "AND (given_up_us IS NULL OR given_up_us > ?) GROUP BY channel ORDER BY channel",
+            (now_us - TOLD_S * _US,),
         )
     ]

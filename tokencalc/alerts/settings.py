@@ -7,6 +7,7 @@ holds one.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, get_args
 
-from tokencalc.alerts.channels import ConsoleChannel, FileChannel, Subscription
+from tokencalc.alerts.channels import BrokenChannel, ConsoleChannel, FileChannel, Subscription
 from tokencalc.alerts.mail import MailChannel
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Ratio, Rule, severity_from
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tokencalc.alerts.channels import Channel
-    from tokencalc.alerts.rules import Condition
+    from tokencalc.alerts.rules import Condition, Severity
     from tokencalc.config import Settings
 
 _SOURCES = ("metric", "ratio", "cost_by", "budget_percent")
 _OF_METRICS = ("labels", "statistic", "within_s")
 _RULE = ("severity", "operator", "threshold", "for_s", "cooldown_s", "channels")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _KEYS = ("name", "enabled", *_RULE, *_SOURCES, *_OF_METRICS, "minimum")
 
 
@@ -62,7 +64,9 @@ class _Table:
     def text(self, key: str, default: str | None = None) -> str:
         found = self.values.get(key, default)
         if not isinstance(found, str) or not found.strip():
-            raise self.refused(key, f"expected text, found {found!r:.60}", found)
+            # An address may be a secret, and who mistakes a key for a variable's name wrote the secret itself.
+            shown = "(not shown)" if key in self.values and key.startswith(("url", "secret", "password")) else found
+            raise self.refused(key, f"expected text, found {shown!r:.60}", shown)
         return found
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -78,9 +82,12 @@ class _Table:
         return tuple(found)
 
     def secret(self, key: str, environ: Mapping[str, str]) -> str:
-        """Return what the variable holds that a key names; neither is ever shown."""
+        """Return what the variable holds that a key names: that is never shown, nor what looks like no variable."""
         variable = self.text(key)
         if not environ.get(variable, "").strip():
+            if not _VARIABLE.fullmatch(variable):
+                text = "expected the name of a variable that is set, found what looks like none and is not shown"
+                raise self.refused(key, f"{text}; write the secret into a variable, and its name here", "(not shown)")
             raise self.refused(key, f"the variable {variable!r:.80} is not set; set it, or name another", variable)
         return environ[variable].strip()
 
@@ -159,21 +166,28 @@ def _refuse_keys(table: _Table, keys: tuple[str, ...], text: str) -> None:
 def channels_from(
     settings: Settings, *, environ: Mapping[str, str], stream: TextIO | None = None
 ) -> tuple[Subscription, ...]:
-    """Return the channels of the settings; ConfigInvalid names the place and the variable, never what it holds."""
+    """Return the channels of the settings, a BrokenChannel for each that cannot be made.
+
+    Its reason names the place and the variable, never what that holds. ConfigInvalid for a name that is none.
+    """
     outside = _Outside(environ, stream)
-    found: list[Subscription] = []
-    for name, raw in settings.channel.items():
+    return tuple(_subscription(settings, name, raw, outside) for name, raw in settings.channel.items())
+
+
+def _subscription(settings: Settings, name: str, raw: Mapping[str, Any], outside: _Outside) -> Subscription:
+    whole = _Table(settings, f"channel.{name:.80}", raw, tuple(raw))
+    whole.making(partial(label_from, name, name="channel"))
+    least: Severity = "INFO"
+    try:
+        least = whole.making(partial(severity_from, raw.get("min_severity", "INFO")))
         kind = raw.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
-            table = _Table(settings, f"channel.{name}", raw, tuple(raw))
-            raise table.refused("kind", f"expected one of {', '.join(_KINDS)}, found {kind!r:.60}", kind)
+            raise whole.refused("kind", f"expected one of {', '.join(_KINDS)}, found {kind!r:.60}", kind)
         keys, make = _KINDS[kind]
-        table = _Table(settings, f"channel.{name}", raw, ("kind", "min_severity", *keys))
-        table.making(partial(label_from, name, name="channel"))
-        channel = table.making(partial(make, table, name, outside))
-        least = table.making(partial(severity_from, table.values.get("min_severity", "INFO")))
-        found.append(Subscription(channel, least))
-    return tuple(found)
+        table = _Table(settings, whole.path, raw, ("kind", "min_severity", *keys))
+        return Subscription(table.making(partial(make, table, name, outside)), least)
+    except ConfigInvalid as error:
+        return Subscription(BrokenChannel(name=name, problem=error.message), least)
 
 
 def _console(table: _Table, name: str, outside: _Outside) -> Channel:

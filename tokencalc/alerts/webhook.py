@@ -15,19 +15,22 @@ import http.client
 import json
 import socket
 import ssl
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from tokencalc.alerts.addresses import connect
-from tokencalc.alerts.channels import failed
+from tokencalc.alerts.channels import SEND_S, check_timeout, failed
+from tokencalc.alerts.connections import connected
 from tokencalc.errors import AlertInvalid
+from tokencalc.providers.headers import read_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from typing import Any
 
+    from tokencalc.alerts.connections import Line
     from tokencalc.alerts.messages import Message
 
 WebhookShape = Literal["standard", "slack"]
@@ -36,16 +39,21 @@ _PREFIX = "whsec_"
 _LEAST_SECRET, _MOST_SECRET = 24, 64
 _OK, _OK_END, _REDIRECT_END = 200, 300, 400
 _REFUSALS_END = 500
-_TRY_LATER = {408, 425, 429}
-_UNAUTHORISED = {401, 403, 404, 407, 410}
+# A name is neither emphasis nor a page to be fetched and shown.
+_SLACK_PLAIN = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+# What is wrong with these is the receiver's hour, its address or our right to it: the next message would fare alike.
+_OF_THE_CHANNEL = {401, 403, 404, 407, 408, 425, 429}
+# Gone: Standard Webhooks says to stop sending. The others say what the body is, which no attempt changes. A 400
+# is not among them: many receivers answer so to a signature by another secret, and that somebody can set right.
+_FOR_GOOD = {410, 413, 415, 422}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookChannel:
     """Posts to ``url``: Standard Webhooks with a ``secret``, or the text that Slack reads.
 
-    Plain http and private addresses need ``allow_private``. ``timeout_s`` is for each
-    step: connecting, sending, the answer.
+    Plain http and private addresses need ``allow_private``. ``timeout_s`` is for all of
+    a send together, at most 30 seconds: the name, connecting, TLS, the request, the answer.
     """
 
     name: str
@@ -53,7 +61,7 @@ class WebhookChannel:
     secret: bytes = field(default=b"", repr=False)
     shape: WebhookShape = "standard"
     allow_private: bool = False
-    timeout_s: float = 10.0
+    timeout_s: float = SEND_S
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     resolve: Callable[..., list[tuple[Any, ...]]] = field(default=socket.getaddrinfo, repr=False)
 
@@ -79,6 +87,7 @@ class WebhookChannel:
                 f"a signed webhook needs a secret of {_LEAST_SECRET} to {_MOST_SECRET} bytes, "
                 f"written {_PREFIX} and base64; name its variable by secret_env"
             )
+        check_timeout(self.name, self.timeout_s)
 
     def _refused(self, text: str) -> AlertInvalid:
         return AlertInvalid(f"channel {self.name}: {text}", path=f"channel.{self.name}", found="(not shown)")
@@ -86,35 +95,47 @@ class WebhookChannel:
     def send(self, message: Message, at: datetime) -> None:
         """Post the message; DeliveryFailed for anything but an answer of 200 to 299."""
         is_standard = self.shape == "standard"
-        body = (message.payload if is_standard else json.dumps({"text": message.slack})).encode()
+        body = (message.payload if is_standard else json.dumps({"text": message.slack, **_SLACK_PLAIN})).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "tokencalc"}
         if is_standard:
             headers |= signed(message.message_id, int(at.timestamp()), body, self.secret)
+        parts = urlsplit(self.url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            status = self._post(body, headers)
+            with connected(
+                self.name,
+                host,
+                port,
+                allow_private=self.allow_private,
+                within_s=self.timeout_s,
+                resolve=self.resolve,
+            ) as line:
+                status, answered = self._post(line, parts, body, headers)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise failed(self.name, f"no answer ({type(error).__name__})") from error
         if not _OK <= status < _OK_END:
-            raise failed(self.name, _said(status), only_this=_is_of_this_message(status))
+            raise failed(
+                self.name,
+                _said(status),
+                only_this=_REDIRECT_END <= status < _REFUSALS_END and status not in _OF_THE_CHANNEL,
+                for_good=status in _FOR_GOOD,
+                retry_after_s=read_retry_after(answered, at),
+            )
 
-    def _post(self, body: bytes, headers: dict[str, str]) -> int:
-        parts = urlsplit(self.url)
-        host, is_tls = parts.hostname or "", parts.scheme == "https"
-        port = parts.port or (443 if is_tls else 80)
-        connection = http.client.HTTPConnection(host, port, timeout=self.timeout_s)
-        opened = connect(
-            self.name, host, port, allow_private=self.allow_private, timeout_s=self.timeout_s, resolve=self.resolve
-        )
-        try:
-            if is_tls:
-                opened = (self.tls or ssl.create_default_context()).wrap_socket(opened, server_hostname=host)
-            connection.sock = opened
+    def _post(self, line: Line, parts: SplitResult, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+        """Post a body, and return the answer's status and headers, names in lower case."""
+        opened, host = line.opened, parts.hostname or ""
+        if parts.scheme == "https":
+            opened = (self.tls or ssl.create_default_context()).wrap_socket(opened, server_hostname=host)
+        connection = http.client.HTTPConnection(host)
+        connection.sock = opened
+        with opened, closing(connection):
             path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
             connection.request("POST", path, body, {**headers, "Host": parts.netloc, "Connection": "close"})
-            return connection.getresponse().status
-        finally:
-            opened.close()
-            connection.close()
+            with connection.getresponse() as response:
+                if line.cut.is_set():  # then its headers end where the line was cut
+                    raise TimeoutError
+                return response.status, {name.lower(): value for name, value in response.getheaders()}
 
 
 def signed(message_id: str, timestamp: int, body: bytes, secret: bytes) -> dict[str, str]:
@@ -141,8 +162,3 @@ def _said(status: int) -> str:
     if _OK_END <= status < _REDIRECT_END:
         return f"the receiver answered {status}, and redirects are not followed; give the address that it leads to"
     return f"the receiver answered {status}"
-
-
-def _is_of_this_message(status: int) -> bool:
-    """Whether the receiver refused this message, and may take others."""
-    return _REDIRECT_END <= status < _REFUSALS_END and status not in _TRY_LATER | _UNAUTHORISED

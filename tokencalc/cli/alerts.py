@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.alerts.alerts import STATES, Alerts
+from tokencalc.alerts.outbox import TOLD_S
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
 from tokencalc.cli.output import counted, put, put_json, say, table
@@ -16,9 +17,10 @@ from tokencalc.errors import DeliveryFailed
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tokencalc.alerts.alerts import Waiting
+    from tokencalc.alerts.outbox import Waiting
     from tokencalc.alerts.records import Alert
 
+_TOLD_DAYS = TOLD_S // (24 * 3600)
 _by_option = click.option("--by", metavar="NAME", help="Who says so.")
 
 
@@ -69,8 +71,19 @@ def _at(instant: datetime) -> str:
 
 def _say_waiting(waiting: tuple[Waiting, ...]) -> None:
     for one in waiting:
-        problem = f": {one.problem}" if one.problem else ""
-        say(f"{counted(one.messages, 'message')} for channel {one.channel} not delivered yet{problem}")
+        say(waiting_text(one))
+
+
+def waiting_text(one: Waiting) -> str:
+    """Return what waits for a channel, and what was given up, in one sentence."""
+    parts = []
+    if one.messages:
+        parts.append(f"{counted(one.messages, 'message')} not delivered yet")
+    if one.given_up:
+        parts.append(f"{counted(one.given_up, 'message')} given up in the last {_TOLD_DAYS} days")
+    name = f"channel {one.channel}: "
+    problem = f": {one.problem.removeprefix(name)}" if one.problem else ""
+    return f"{name}{', '.join(parts)}{problem}"
 
 
 @alerts.command("ack", epilog=examples("tokencalc alerts ack ALERT_ID --by ada"))
@@ -109,7 +122,7 @@ def _put_one(alert: Alert, *, as_json: bool) -> int:
 @ledger_option
 @json_option
 def deliver(*, ledger: str | None, as_json: bool) -> int:
-    """Check the rules once and send what waits; exit 1 where a channel failed. For cron, where no monitor runs."""
+    """Check the rules once and send what waits; exit 1 where a channel fails. For cron, where no monitor runs."""
     with open_ledger(ledger, needs_prices=False) as engine:
         opened = Alerts.of(engine)
         moved = opened.check()

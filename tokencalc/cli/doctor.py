@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tokencalc.alerts.channels import BrokenChannel
+from tokencalc.alerts.outbox import waiting
+from tokencalc.alerts.settings import channels_from, rules_from
 from tokencalc.budgets.checks import verify
+from tokencalc.cli.alerts import waiting_text
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.logs import log_folders
 from tokencalc.cli.options import examples, json_option, ledger_option, ledger_path
 from tokencalc.cli.output import counted, number, put_json, table
 from tokencalc.cli.versions import tokencalc_version
-from tokencalc.clock import SystemClock
+from tokencalc.clock import SystemClock, micros_from_instant
 from tokencalc.config import load_settings
 from tokencalc.errors import TokencalcError
 from tokencalc.ledger.files import file_system
@@ -34,6 +39,7 @@ from tokencalc.tokens.count import count_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokencalc.alerts.outbox import Waiting
     from tokencalc.config import Settings
 
 State = Literal["ok", "note", "bad"]
@@ -75,6 +81,7 @@ def _checks(ledger: str | None) -> Iterator[Check]:
         return
     yield Check(name="settings", state="ok", text=str(settings.file) if settings.file else "no file; defaults")
     yield _time_zone(settings)
+    yield from _alerts(settings)
     yield from _ledger(path, settings)
     yield from _prices(settings)
     yield from _tokenizers()
@@ -85,6 +92,27 @@ def _time_zone(settings: Settings) -> Check:
     local = SystemClock().now().astimezone()
     text = f"days begin at midnight in {settings.timezone}; this machine's clock is at {local:UTC%z}"
     return Check(name="time zone", state="ok", text=text)
+
+
+def _alerts(settings: Settings) -> Iterator[Check]:
+    try:
+        rules = rules_from(settings)
+        found = [one.channel for one in channels_from(settings, environ=os.environ)]
+    except TokencalcError as error:
+        yield Check(name="alerts", state="bad", text=error.message)
+        return
+    names = ", ".join(channel.name for channel in found) or "none, a console is told"
+    yield Check(name="alerts", state="ok", text=f"{counted(len(rules), 'rule')}; channels: {names}")
+    for channel in found:
+        if isinstance(channel, BrokenChannel):
+            yield Check(name="", state="bad", text=f"channel {channel.name} cannot be used: {channel.problem}")
+
+
+def _waiting(found: list[Waiting]) -> Iterator[Check]:
+    for one in found:
+        # What is given up is over, and nobody can mend it; what is in trouble now, somebody can.
+        state: State = "bad" if one.messages and one.problem else "note"
+        yield Check(name="alerts", state=state, text=waiting_text(one))
 
 
 def _ledger(path: str, settings: Settings) -> Iterator[Check]:
@@ -102,12 +130,14 @@ def _ledger(path: str, settings: Settings) -> Iterator[Check]:
             size, found = store.size_bytes, verify(store)
             with store.reading() as connection:
                 dropped = dropped_so_far(connection)
+                waits = waiting(connection, micros_from_instant(SystemClock().now()))
     except TokencalcError as error:
         yield Check(name="ledger", state="bad", text=error.message)
         return
     yield Check(name="ledger", state="ok", text=f"{file}, {_size(size)}, schema {SCHEMA_VERSION}")
     yield Check(name="file system", state="ok", text=file_system(file.absolute().parent))
     yield from _samples(dropped)
+    yield from _waiting(waits)
     if found.ok:
         yield Check(name="verify", state="ok", text=f"clean, {counted(found.entries, 'entry', 'entries')}")
     else:

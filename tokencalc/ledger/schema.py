@@ -122,10 +122,17 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_waiting ON outbox (channel, outbox_id) WHERE delivered_us IS NULL;
 """
 
+_GIVEN_UP = """
+ALTER TABLE outbox ADD COLUMN given_up_us INTEGER;
+DROP INDEX outbox_waiting;
+CREATE INDEX outbox_waiting ON outbox (channel, given_up_us, outbox_id) WHERE delivered_us IS NULL;
+"""
+
 MIGRATIONS: tuple[tuple[int, str, str], ...] = (
     (1, "the first tables", _FIRST),
     (2, "samples", _SAMPLES),
     (3, "alerts", _ALERTS),
+    (4, "messages that are given up", _GIVEN_UP),
 )
 """(version, description, statements) in order."""
 
