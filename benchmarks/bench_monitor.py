@@ -1,4 +1,4 @@
-"""The monitor: `track` around a function of a millisecond, what collecting costs, memory over many operations and samples.
+"""The monitor: `track` around a function of 1 ms, what collecting costs, and memory over many operations and samples.
 
 Bare and timed rounds take turns; collecting is measured as processor time of this process over a ledger in a file,
 as a share of one core at 30 seconds. Samples are written through a `Monitor` of many figures, round
