@@ -167,10 +167,12 @@ def test_what_would_end_a_thread_is_survived_and_told(error: BaseException, engi
     with Monitor(engine, every_s=0.001, collectors=[broken], pumps=[stubborn], sink=kept) as monitor:
         assert all(pumped.acquire(timeout=WAIT_S) for _ in range(3))
         assert monitor.is_running
-        assert [text.split(":")[0] for text in monitor.problems] == [
-            "the monitor's collector broken failed",
-            "the monitor's pump 0 failed",
-        ]
+        wait_for(
+            lambda: (
+                {text.split(":")[0] for text in monitor.problems}
+                == {"the monitor's collector broken failed", "the monitor's pump 0 failed"}
+            )
+        )
 
 
 FIELDS: tuple[Any, ...] = (("x", 1, None), (7, 1), ("x", float("nan")), ("x", "1"), ("x", True), ("x", 1, {"a": 1}))
