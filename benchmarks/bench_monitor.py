@@ -1,7 +1,8 @@
-"""The monitor: `track` around a function of a millisecond, what collecting costs, and memory over a million operations.
+"""The monitor: `track` around a function of 1 ms, what collecting costs, and memory over many operations and samples.
 
 Bare and timed rounds take turns; collecting is measured as processor time of this process over a ledger in a file,
-as a share of one core at 30 seconds. One page of a metric's history is read out of many samples (`--samples`), against
+as a share of one core at 30 seconds. Samples are written through a `Monitor` of many figures, round
+after round. One page of a metric's history is read out of many samples (`--samples`), against
 the same page out of a hundredth of them.
 """
 
@@ -20,6 +21,7 @@ from tokencalc.clock import micros_from_instant
 from tokencalc.monitor.host import PsutilHost
 from tokencalc.monitor.monitor import EVERY_S
 from tokencalc.monitor.operations import Operations
+from tokencalc.monitor.samples import Sample
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,6 +31,7 @@ GOAL_TRACK_PERCENT, GOAL_CORE_PERCENT = 5.0, 0.5
 WORK_S = 0.001
 NAMES = 100
 COLLECT_EVERY = 10_000
+FIGURES = 500
 PAGE, SERIES = 500, 10
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -122,6 +125,38 @@ def bench_memory(folder: Path, count: int) -> None:
     print(f"  from the first tenth to the last: {sizes[-1] - sizes[0]:+.2f} MB (goal: flat)")
 
 
+class Many:
+    """A collector of so many figures."""
+
+    name = "bench"
+    is_host = False
+
+    def collect(self) -> list[Sample]:
+        """Return figures that move."""
+        now = time.perf_counter()
+        return [Sample("bench.value", now + number, {"series": str(number)}) for number in range(FIGURES)]
+
+
+def bench_samples(folder: Path, count: int) -> None:
+    """Print the memory of this process after each tenth of many samples that a monitor wrote, and how many arrived."""
+    host = PsutilHost()
+    with Engine.open(folder / "samples.db") as engine:
+        monitor = Monitor(engine, collectors=[Many()])
+        sizes, rounds = [], count // FIGURES
+        started = time.process_time()
+        for number in range(rounds):
+            monitor.collect_once()
+            if (number + 1) % max(1, rounds // 10) == 0:
+                sizes.append(host.process(None).memory_rss_bytes / 1e6)
+        took = time.process_time() - started
+        with engine.store.reading() as connection:
+            (written,) = connection.execute("SELECT count(*) FROM sample").fetchone()
+    shown = " ".join(f"{size:.1f}" for size in sizes)
+    print(f"memory over {written:,} samples written, {monitor.lost} lost, MB after each tenth: {shown}")
+    print(f"  from the first tenth to the last: {sizes[-1] - sizes[0]:+.2f} MB (goal: flat)")
+    print(f"  {took / max(1, written) * 1e6:.1f} us of processor time for each")
+
+
 def bench_history(folder: Path, count: int) -> None:
     """Print how long one page of a metric's history takes, out of many samples and out of a hundredth of them."""
     taken = {size: pages_ms(folder / f"history-{size}.db", size) for size in (max(count // 100, 2 * PAGE), count)}
@@ -168,12 +203,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=30)
     options.add_argument("--operations", type=int, default=1_000_000)
+    options.add_argument("--written", type=int, default=1_000_000, help="samples that are written through a monitor")
     options.add_argument("--samples", type=int, default=1_000_000, help="of which one page of history is read")
     given = options.parse_args()
     bench_track(given.rounds)
     with tempfile.TemporaryDirectory() as folder:
         bench_collecting(Path(folder), given.rounds)
         bench_memory(Path(folder), given.operations)
+        bench_samples(Path(folder), given.written)
         bench_history(Path(folder), given.samples)
 
 

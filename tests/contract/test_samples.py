@@ -16,7 +16,7 @@ from tests.contract.calls import spend
 from tokencalc import AsyncEngine
 from tokencalc.config import Settings
 from tokencalc.errors import CallInvalid, LedgerClosed, UsageInvalid
-from tokencalc.ledger.samples import MOST_SERIES, QUEUE_SAMPLES, Sample
+from tokencalc.ledger.samples import MOST_SERIES, QUEUE_SAMPLES, RESERVED_SERIES, Sample
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Book
@@ -228,6 +228,17 @@ def test_series_have_a_bound_and_samples_beyond_it_are_dropped_and_counted(book:
     engine.record_metric("latency_ms", 1, labels={"request_id": "new"})
     assert values(engine) == [1.0]
     assert engine.samples_dropped() == 1
+
+
+def test_a_ledger_full_of_series_still_takes_the_figures_of_machines(engine: Engine) -> None:
+    add_empty_series(engine, MOST_SERIES)
+    for number in range(RESERVED_SERIES + 5):
+        engine.record_metric("system.disk_share", 0.5, labels={"mount": str(number)})
+    engine.record_metric("queue", 1)
+    engine.store.samples.flush()
+    assert series(engine) == MOST_SERIES + RESERVED_SERIES
+    assert engine.store.samples.lost == engine.samples_dropped() == 6
+    assert "the ledger has its 10000 series" in engine.store.samples.problem
 
 
 def test_series_without_samples_are_deleted_a_few_at_a_time(book: Book) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,35 @@ class Given:
         if self.failing is not None:
             raise self.failing
         return self.samples
+
+
+class Stuck(Given):
+    """A collector whose sensor answers when the gate opens."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    def collect(self) -> list[Sample]:
+        self.asked.set()
+        assert self.gate.wait(30)
+        return []
+
+
+class Pump:
+    """A pump that notes what is asked of it."""
+
+    def __init__(self, *, is_done: bool = True) -> None:
+        self.is_done = is_done
+        self.calls: list[str] = []
+
+    def __call__(self, at: datetime) -> None:
+        del at
+        self.calls.append("pump")
+
+    def finish(self, timeout_s: float) -> bool:
+        self.calls.append(f"finish {timeout_s:g}")
+        return self.is_done
 
 
 def by_name(samples: Iterable[Sample]) -> dict[str, float]:

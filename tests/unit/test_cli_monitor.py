@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +19,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.unit.machines import GB
+from tokencalc.alerts.profile import SHIPPED
+from tokencalc.alerts.rules import Metric
 from tokencalc.budgets.budget import Budget
 from tokencalc.cli.main import main
 from tokencalc.cli.monitor import live
@@ -23,7 +29,8 @@ from tokencalc.cli.monitor_screen import screen
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
 from tokencalc.jsontext import to_json
-from tokencalc.monitor.alert_lines import AlertLine
+from tokencalc.monitor.alert_lines import AlertLine, recent_alerts
+from tokencalc.monitor.marks import marks_of, severity_of_crossing
 from tokencalc.monitor.overview import Overview, look
 from tokencalc.monitor.samples import Sample
 
@@ -189,6 +196,81 @@ def test_ctrl_c_ends_live_as_people_end_it(engine: Engine) -> None:
     assert "every 5 s, Ctrl-C ends" in file.getvalue()
 
 
+def full(engine: Engine) -> Overview:
+    """Return an overview that has much of everything."""
+    for number in range(9):
+        engine.set_budget(Budget(name=f"b{number}", limit_usd="10", period="day", alert_at=(50, 75, 90)))
+    for number in range(9):
+        call(engine, agent_id=f"agent-{number}")
+    limiters = [Sample("limiter.fill", 1, {"limiter": f"limiter-{number}"}) for number in range(7)]
+    return look(engine, [*MACHINE, *limiters], problems=("a sensor is missing",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (60, ""),
+        (40, "no room for: Agents, Models"),
+        (24, "no room for: Spend, Machine, Limiters, Agents, Models"),
+        (20, "no room for: Problems, Spend, Machine, Limiters, Agents, Models"),
+        (12, "no room for: Recent alerts, Problems, Spend, Machine, Limiters, Agents, Models"),
+    ],
+)
+def test_what_a_small_terminal_cannot_show_is_said(lines: int, expected: str, engine: Engine) -> None:
+    console = Console(file=StringIO(), width=80, height=lines)
+    with console.capture() as captured:
+        console.print(screen(full(engine), lines=lines))
+    shown = captured.get().splitlines()
+    assert len(shown) <= lines
+    assert (shown[-1] if "no room" in shown[-1] else "") == expected
+    assert ("Recent alerts" in captured.get()) or lines < 20
+
+
+def test_live_says_what_does_not_fit_into_its_terminal(engine: Engine) -> None:
+    file = StringIO()
+    live(
+        lambda: full(engine),
+        Console(file=file, force_terminal=True, width=80, height=24),
+        every_s=5,
+        wait=lambda _: True,
+    )
+    assert "no room for: Spend, Machine" in file.getvalue()
+
+
+@pytest.mark.parametrize("metric", ["cpu", "memory", "swap", "disk"])
+def test_colours_change_where_the_shipped_rules_do(metric: str) -> None:
+    thresholds = [
+        rule.threshold
+        for rule in SHIPPED
+        if isinstance(rule.condition, Metric) and rule.condition.name == f"system.{metric}_share"
+    ]
+    assert marks_of(f"system.{metric}_share") == tuple(threshold * 100 for threshold in sorted(thresholds))
+    assert len(thresholds) == 2
+
+
+@pytest.mark.parametrize(
+    ("expected", "percent"),
+    [("LOW", 1), ("LOW", 50), ("MEDIUM", 75), ("HIGH", 90), ("CRITICAL", 100), ("CRITICAL", 500)],
+)
+def test_a_crossing_is_as_bad_as_its_shipped_rule_says(expected: str, percent: int) -> None:
+    assert severity_of_crossing(percent) == expected
+
+
+def test_only_the_newest_crossings_are_read(engine: Engine, clock: ManualClock) -> None:
+    engine.set_budget(Budget(name="each", limit_usd="1", scope={"agent_id": "*"}, alert_at=(50, 75)))
+    for number in range(200):
+        call(engine, agent_id=f"agent-{number}")
+        clock.advance(1)
+    steps: list[None] = []
+    with engine.store.reading() as connection:
+        connection.set_progress_handler(lambda: steps.append(None), 1)
+    lines = recent_alerts(engine, 4)
+    with engine.store.reading() as connection:
+        connection.set_progress_handler(None, 0)
+    assert [line.text.split(" ")[3] for line in lines] == ["agent-199", "agent-199", "agent-198", "agent-198"]
+    assert 0 < len(steps) < 1000
+
+
 # the command
 
 
@@ -222,6 +304,32 @@ def test_export_json(way: tuple[str, ...], ledger: str) -> None:
     assert document["budgets"][0]["spent_usd"] == "2.5"
     assert document["resource_metrics"]["memory_total_gb"] > 0
     assert document["resource_metrics"]["cpu_percent"] is not None
+
+
+def test_live_with_alerts_records_the_machine_and_tells_the_console_when_the_screen_has_ended(ledger: str) -> None:
+    with Engine.open(ledger) as engine:
+        call(engine, cost_usd="100", model="acme-1")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tokencalc", "monitor", "--live", "--alerts", "--every", "0.2", "--ledger", ledger]
+    environ = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, env=environ
+    ) as shown:
+        os.close(theirs)
+        seen = ""
+        # An alert on the screen: then it was checked, and told.
+        while "firing" not in seen:
+            seen += os.read(ours, 4096).decode(errors="replace")
+        shown.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the other side was closed
+            while os.read(ours, 4096):
+                pass
+        _, said = shown.communicate(timeout=60)
+    os.close(ours)
+    assert shown.returncode == 0
+    assert "[CRITICAL] budget_full" in said
+    with Engine.open(ledger) as engine:
+        assert list(engine.metric_history("system.memory_share"))
 
 
 def test_export_markdown(ledger: str) -> None:

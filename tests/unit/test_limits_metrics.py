@@ -130,6 +130,24 @@ def test_rates_are_shares_of_the_attempts() -> None:
     assert (metrics.health, metrics.reasons) == ("critical", ("success rate 0.60 is below 0.7",))
 
 
+def test_rates_are_of_the_last_minutes_and_counts_of_the_whole_life() -> None:
+    clock = ManualClock()
+    limiter = Limiter(600, name="openai/gpt-4o", clock=clock)
+    for _ in range(60):
+        limiter.acquire()
+        clock.advance(60)
+        limiter.metrics()
+    for _ in range(20):
+        limiter.acquire()
+        limiter.observe(ProviderSignal(kind="server_error"))
+        clock.advance(60)
+        metrics = limiter.metrics()
+    assert (metrics.granted, metrics.failed) == (80, 20)
+    assert metrics.recent_succeeded == 0
+    assert 5 <= metrics.recent_attempts <= 10
+    assert (metrics.success_rate, metrics.block_rate, metrics.wait_mean_s, metrics.health) == (0, 0, 0, "critical")
+
+
 def test_before_the_first_attempt_rates_are_unknown_and_not_zero() -> None:
     metrics = Limiter(clock=ManualClock()).metrics()
     assert (metrics.success_rate, metrics.block_rate, metrics.health) == (None, None, "healthy")

@@ -10,6 +10,7 @@ from tokencalc.clock import ManualClock
 from tokencalc.ledger.samples import Sample as Stored
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
+from tokencalc.monitor.current import limiter_metrics, limiter_summary, resource_metrics
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.samples import LONGEST_NAME, Sample, bounded
 from tokencalc.monitor.stored import LATELY, newest_of_limiters
@@ -65,6 +66,28 @@ def test_limiters_and_breakers_may_be_handed_in_as_they_are() -> None:
     limiter, breaker = Limiter(60, name="a", clock=ManualClock()), Breaker(clock=ManualClock())
     found = {sample.name for sample in LimiterCollector([limiter], {"b": breaker}).collect()}
     assert {"limiter.fill", "breaker.state"} <= found
+
+
+def test_limiters_of_one_name_are_series_of_their_own() -> None:
+    twins = [Limiter(60, name="openai/gpt-4o", clock=ManualClock()) for _ in range(2)]
+    twins[1].acquire()
+    labels = [sample.labels for sample in LimiterCollector(twins).collect() if sample.name == "limiter.granted"]
+    of_model = {"provider": "openai", "model": "gpt-4o"}
+    assert labels == [{"limiter": "openai/gpt-4o", **of_model}, {"limiter": "openai/gpt-4o (2)", **of_model}]
+
+
+def test_foreign_samples_of_known_names_break_no_figures() -> None:
+    samples = [
+        Sample("limiter.fill", 1),
+        Sample("limiter.health", 7, {"limiter": "a"}),
+        Sample("breaker.state", 1, {"limiter": "a"}),
+        Sample("system.cpu_core_share", 1, {"core": "x"}),
+        Sample("system.disk_share", 1),
+        Sample("gpu.memory_share", 1),
+    ]
+    assert limiter_metrics(samples) == {"a": {"health": 7}}
+    assert limiter_summary(samples) == {"total_limiters": 1, "overall_health": None}
+    assert resource_metrics(samples)["disk_percent"] == {}
 
 
 def test_each_state_of_a_breaker_has_its_number() -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.machines import Given, Kept, Machine
+from tests.unit.machines import Given, Kept, Machine, Pump, Stuck
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, LedgerClosed, LedgerUnavailable
+from tokencalc.ledger.samples import MOST_SERIES
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
 from tokencalc.monitor.host import Space
@@ -154,6 +155,79 @@ def test_a_broken_collector_is_told_once_and_the_others_go_on(
     assert not monitor.problems
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+def test_what_would_end_a_thread_is_survived_and_told(error: BaseException, engine: Engine, kept: Kept) -> None:
+    broken, pumped = Given("broken"), threading.Semaphore(0)
+    broken.failing = error
+
+    def stubborn(_: object) -> None:
+        pumped.release()
+        raise error
+
+    with Monitor(engine, every_s=0.001, collectors=[broken], pumps=[stubborn], sink=kept) as monitor:
+        assert all(pumped.acquire(timeout=WAIT_S) for _ in range(3))
+        assert monitor.is_running
+        wait_for(
+            lambda: (
+                {text.split(":")[0] for text in monitor.problems}
+                == {"the monitor's collector broken failed", "the monitor's pump 0 failed"}
+            )
+        )
+
+
+FIELDS: tuple[Any, ...] = (("x", 1, None), (7, 1), ("x", float("nan")), ("x", "1"), ("x", True), ("x", 1, {"a": 1}))
+BAD = [("t", 1), None, *(Sample(*fields) for fields in FIELDS)]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_what_is_no_sample_costs_only_itself(
+    bad: Any, engine: Engine, kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[object] = []
+    pumped: list[datetime] = []
+    collectors = [Given("foreign", bad, Sample("f.x", 1)), Given("well", Sample("w.x", 1))]
+    monitor = Monitor(engine, collectors=collectors, listeners=[heard.append], pumps=[pumped.append], sink=kept)
+    monitor.collect_once()
+    monitor.collect_once()
+    assert (kept.values("f.x"), kept.values("w.x"), len(heard), len(pumped)) == ([1, 1], [1, 1], 2, 2)
+    assert monitor.lost == 2
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith("collector foreign: expected Sample(name, finite number, labels as texts), found ")
+    collectors[0].samples = (Sample("f.x", 1),)
+    monitor.collect_once()
+    assert not monitor.problems
+    assert monitor.get_current_metrics()["resource_metrics"]["cpu_percent"] is None
+
+
+def test_a_sink_that_breaks_is_told_and_stops_no_pump(engine: Engine, kept: Kept) -> None:
+    kept.failing = TypeError("not of ours")
+    pumped: list[datetime] = []
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1))], pumps=[pumped.append], sink=kept)
+    monitor.collect_once()
+    assert monitor.problems[0] == "the monitor's recording of a failed: TypeError: not of ours; told once"
+    assert len(pumped) == 1
+
+
+def test_a_broken_list_of_problems_is_survived(engine: Engine, kept: Kept) -> None:
+    class Odd(Given):
+        @property
+        def problems(self) -> tuple[str, ...]:
+            raise KeyError("no list")
+
+    monitor = Monitor(engine, collectors=[Odd("odd", Sample("o.x", 1))], sink=kept)
+    monitor.collect_once()
+    assert kept.values("o.x") == [1]
+    assert "odd's list of problems failed: KeyError" in monitor.problems[0]
+
+
+@pytest.mark.parametrize("other", [None, 5, object(), Given, Given(7)])  # type: ignore[arg-type]  # the mistake
+def test_what_is_no_collector_is_refused_at_birth(other: Any, engine: Engine, kept: Kept) -> None:
+    with pytest.raises(
+        CallInvalid, match=r"collectors: expected something with a name, is_host and collect\(\), found"
+    ):
+        Monitor(engine, collectors=[other], sink=kept)
+
+
 class UnprintableError(Exception):
     """An error whose text is an error."""
 
@@ -208,6 +282,55 @@ def test_a_failing_ledger_is_told_once_and_asked_once_a_round(
     monitor.collect_once()
     assert kept.values("monitor.lost_samples") == [15]
     assert not monitor.problems
+
+
+def break_samples(engine: Engine, *, now: bool) -> None:
+    """Take the samples' table away, or bring it back: what a full disk is to a write."""
+    before, after = ("sample", "hidden") if now else ("hidden", "sample")
+    engine.store.aside(lambda connection: connection.execute(f"ALTER TABLE {before} RENAME TO {after}"))
+
+
+def test_samples_that_could_not_be_written_are_counted_and_told_once(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitor = Monitor(engine, collectors=[Given("a", Sample("a.x", 1), Sample("a.y", 2))])
+    break_samples(engine, now=True)
+    for _ in range(3):
+        monitor.collect_once()
+    assert monitor.lost == 3 * 5
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith("samples are lost: ")
+    assert monitor.problems == (told,)
+    break_samples(engine, now=False)
+    monitor.collect_once()
+    assert not monitor.problems
+    assert engine.samples_dropped() == 15
+    assert [sample.value for sample in engine.metric_history("monitor.lost_samples")] == [15]
+
+
+def test_a_disk_that_is_full_is_told_in_the_same_round(caplog: pytest.LogCaptureFixture) -> None:
+    with Engine.open(":memory:") as engine:
+        engine.store.aside(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+        (pages,) = engine.store.aside(lambda connection: connection.execute("PRAGMA page_count").fetchone())
+        monitor = Monitor(engine, collectors=[Given("a", *(Sample("a.x", 1, {"n": str(n)}) for n in range(5000)))])
+        monitor.collect_once()
+        assert monitor.lost > 0, pages
+        assert "full" in monitor.problems[0]
+        assert len(caplog.records) == 1
+
+
+def test_a_ledger_without_room_for_series_is_told_and_keeps_the_monitors_own(engine: Engine) -> None:
+    engine.store.aside(
+        lambda connection: connection.executemany(
+            "INSERT INTO series (name, labels, unit, host, source) VALUES (?, '{}', '', '', '')",
+            ((f"own-{number}",) for number in range(MOST_SERIES)),
+        )
+    )
+    monitor = Monitor(engine, collectors=[Given("a", Sample("mine.x", 1), Sample("system.load_1m", 2))])
+    monitor.collect_once()
+    assert monitor.lost == 1
+    assert monitor.problems[0].startswith("samples are lost: the ledger has its 10000 series")
+    assert [sample.value for sample in engine.metric_history("system.load_1m")] == [2]
 
 
 def test_a_refused_sample_costs_only_itself(engine: Engine) -> None:
@@ -354,6 +477,58 @@ def test_it_collects_at_once_in_intervals_and_once_more_at_its_end(kept: Kept) -
         assert ended >= 4
         assert not monitor.is_running
     assert monitors_running() == 0
+
+
+def test_pumps_do_not_stand_behind_a_sensor_that_hangs_and_it_is_told_once(
+    engine: Engine, kept: Kept, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, pumped = Stuck("mounts"), threading.Semaphore(0)
+    monitor = Monitor(
+        engine, every_s=0.005, collectors=[stuck], pumps=[lambda _: pumped.release()], sink=kept, clock=clock
+    )
+    with monitor:
+        assert stuck.asked.wait(WAIT_S)
+        assert all(pumped.acquire(timeout=WAIT_S) for _ in range(3))
+        assert not monitor.problems
+        clock.advance(60)
+        wait_for(lambda: monitor.problems)
+        clock.advance(60)
+        wait_for(lambda: "for 120 s" in monitor.problems[0])
+        assert monitor.problems == (
+            "the monitor's collector mounts has been hanging for 120 s, and figures with it; told once",
+        )
+        stuck.gate.set()
+        wait_for(lambda: not monitor.problems)
+    assert [record.getMessage().split(" for ")[0] for record in caplog.records] == [
+        "the monitor's collector mounts has been hanging"
+    ]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_at_its_end_pumps_run_once_more_and_then_finish(*, is_async: bool, kept: Kept) -> None:
+    done, late = Pump(), Pump(is_done=False)
+    collected: list[int] = []
+
+    async def main(monitor: Monitor) -> None:
+        async with monitor:
+            pass
+
+    with Engine.open(":memory:") as engine:
+        monitor = Monitor(
+            engine,
+            collectors=[],
+            listeners=[lambda _: collected.append(len(done.calls))],
+            pumps=[done, late, lambda _: None],
+            sink=kept,
+        )
+        if is_async:
+            asyncio.run(main(monitor))
+        else:
+            with monitor:
+                pass
+    assert done.calls[-2:] == ["pump", "finish 10"]
+    assert collected[-1] < len(done.calls) - 1, "what the last collection found is served, too"
+    assert monitor.problems == ("the monitor's pump 1 was not done after 10 s; what is left waits in the ledger",)
 
 
 def test_start_and_stop_may_be_called_twice_and_again(engine: Engine, kept: Kept) -> None:

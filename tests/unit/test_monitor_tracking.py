@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from tokencalc.clock import ManualClock
 from tokencalc.errors import CallInvalid
 from tokencalc.limits.metrics import HISTOGRAM_ERROR
-from tokencalc.monitor.operations import MOST_OPERATIONS, OTHER, Figures, Operations, PerformanceCollector
+from tokencalc.monitor.operations import MOST_OPERATIONS, OTHER, Figures, Operation, Operations, PerformanceCollector
 from tokencalc.monitor.samples import LONGEST_NAME, Sample
-from tokencalc.monitor.tracking import Track, track
+from tokencalc.monitor.tracking import Track, _entered, track
 from tokencalc.monitor.tracking import operations as usual_operations
 
 if TYPE_CHECKING:
@@ -131,6 +132,64 @@ def test_a_function_keeps_its_name_doc_and_kind(operations: Operations) -> None:
     assert only(operations).operation == f"{test_a_function_keeps_its_name_doc_and_kind.__name__}.<locals>.plain"
 
 
+def test_a_decorator_needs_no_brackets() -> None:
+    before = {figures.operation: figures.calls for figures in usual_operations.summary()}
+
+    @track
+    def plain(number: int) -> int:
+        return number + 1
+
+    @track
+    async def later() -> int:
+        return 3
+
+    assert (plain(1), asyncio.run(later())) == (2, 3)
+    after = {figures.operation: figures.calls for figures in usual_operations.summary()}
+    of_this = f"{test_a_decorator_needs_no_brackets.__name__}.<locals>."
+    assert {name.removeprefix(of_this) for name in after.keys() - before} == {"plain", "later"}
+
+
+def test_methods_of_a_class_are_timed_whichever_decorator_comes_first(operations: Operations) -> None:
+    class Loader:
+        @track("class", into=operations)
+        @classmethod
+        def of_class(cls) -> str:
+            return cls.__name__
+
+        @track("static", into=operations)
+        @staticmethod
+        def of_nobody() -> int:
+            return 5
+
+        @classmethod
+        @track("inner", into=operations)
+        def inner(cls) -> str:
+            return cls.__name__
+
+    assert (Loader.of_class(), Loader().of_class(), Loader.of_nobody(), Loader.inner()) == (
+        "Loader",
+        "Loader",
+        5,
+        "Loader",
+    )
+    assert {figures.operation: figures.calls for figures in operations.summary()} == {
+        "class": 2,
+        "static": 1,
+        "inner": 1,
+    }
+
+
+@pytest.mark.parametrize("way", [track, track("x")])
+def test_a_class_is_refused_with_what_to_do_instead(way: Callable[[Any], object]) -> None:
+    class Loader:
+        pass
+
+    with pytest.raises(
+        CallInvalid, match=r"Loader is a class; put @track on its methods, on __init__ to time its making"
+    ):
+        way(Loader)
+
+
 def test_a_component_goes_with_a_function_that_names_itself(operations: Operations) -> None:
     track(component="loader", into=operations)(lambda: None)()
     assert only(operations).component == "loader"
@@ -199,6 +258,79 @@ def test_blocks_of_one_object_may_be_nested(operations: Operations, clock: Manua
     assert other.duration_mean_s == 2
 
 
+def streamed(operations: Operations, clock: ManualClock) -> Iterator[int]:
+    """Give numbers inside of a timed block, a second each."""
+    with track("stream", into=operations):
+        for number in range(3):
+            clock.advance(1)
+            yield number
+
+
+def test_a_block_inside_a_generator_may_outlive_the_block_around_it(operations: Operations, clock: ManualClock) -> None:
+    stream = streamed(operations, clock)
+    with track("request", into=operations), track("part", into=operations):
+        next(stream)
+    clock.advance(10)
+    assert list(stream) == [1, 2]
+    found = {figures.operation: (figures.calls, figures.duration_max_s) for figures in operations.summary()}
+    assert found == {"part": (1, 1), "request": (1, 1), "stream": (1, 13)}
+
+
+def test_the_same_holds_for_async_generators(operations: Operations) -> None:
+    async def answer() -> AsyncIterator[int]:
+        async with track("stream", into=operations):
+            for number in range(3):
+                await asyncio.sleep(0)
+                yield number
+
+    async def main() -> None:
+        stream = answer()
+        async with track("request", into=operations):
+            await anext(stream)
+        assert [number async for number in stream] == [1, 2]
+
+    asyncio.run(main())
+    assert {figures.operation: figures.calls for figures in operations.summary()} == {"request": 1, "stream": 1}
+
+
+def test_a_generator_whose_steps_run_in_contexts_of_their_own_is_counted(
+    operations: Operations, clock: ManualClock
+) -> None:
+    stream = streamed(operations, clock)
+    steps = [copy_context().run(next, stream, None) for _ in range(4)]
+    assert steps == [0, 1, 2, None]
+    assert (only(operations).calls, only(operations).duration_max_s) == (1, 3)
+
+
+def test_blocks_that_ended_elsewhere_are_not_kept(operations: Operations, clock: ManualClock) -> None:
+    for _ in range(50):
+        stream = streamed(operations, clock)
+        next(stream)
+        copy_context().run(list, stream)
+    with track("last", into=operations):
+        assert [block.track.operation for block in _entered.get() if block.is_open] == [Operation("last")]
+        assert len(_entered.get()) == 1
+
+
+@given(st.lists(st.integers(0, 4), max_size=40))
+def test_blocks_end_in_any_order_and_each_is_counted_once(steps: list[int]) -> None:
+    clock = ManualClock()
+    operations = Operations(clock=clock)
+    tracks = [track(str(number), into=operations) for number in range(5)]
+    open_since: list[list[float]] = [[] for _ in tracks]
+    expected: list[list[float]] = [[] for _ in tracks]
+    for place, number in enumerate(steps):
+        clock.advance(1)
+        if open_since[number] and place % 2:
+            expected[number].append(clock.monotonic() - open_since[number].pop())
+            tracks[number].__exit__(None, None, None)
+        else:
+            open_since[number].append(clock.monotonic())
+            tracks[number].__enter__()
+    found = {figures.operation: (figures.calls, figures.duration_max_s) for figures in operations.summary()}
+    assert found == {str(number): (len(took), max(took)) for number, took in enumerate(expected) if took}
+
+
 def test_blocks_of_one_object_in_tasks_and_threads_do_not_mix(operations: Operations, clock: ManualClock) -> None:
     timed = track("shared", into=operations)
 
@@ -251,6 +383,33 @@ def test_context_is_kept_bounded_and_without_secrets(operations: Operations) -> 
     assert finished.context["retries"] == "3"
     assert finished.context["prompt"] == "list"
     assert len(finished.context["note"]) == LONGEST_NAME
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ("https://(redacted)@host/path", "https://u:pw@host/path"),
+        ("see https://host/path", "see https://host/path"),
+        ("ada@example.com", "ada@example.com"),
+        ("key (redacted) was refused", "key sk-ant-api03-abcdefgh was refused"),
+        ("(redacted)", "sk-proj-x"),
+        ("(redacted)", "sk-1234567890abcdef"),
+        ("(redacted)", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+        ("(redacted)", "AKIAIOSFODNN7EXAMPLE"),
+        ("(redacted)", "xoxb-123456789012-abcdef"),
+        ("(redacted)", "hf_abcdefgh12345678"),
+        ("(redacted)", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def"),
+        ("Authorization: (redacted)", "Authorization: Bearer abcdefgh12345"),
+        ("sk-learn, a bearer of news, npm-registry", "sk-learn, a bearer of news, npm-registry"),
+    ],
+)
+def test_texts_that_look_like_secrets_are_redacted(expected: str, text: str, operations: Operations) -> None:
+    with track("x", into=operations, note=text):
+        pass
+    track("x", into=operations).start().end("failure", error=text)
+    failed, finished = operations.recent()
+    assert finished.context["note"] == expected
+    assert failed.error == expected
 
 
 def test_memory_is_bounded_whatever_the_names(operations: Operations) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Rule
+from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Ratio, Rule
+from tokencalc.limits.metrics import HealthThresholds
 
 _STEADY_S = 60
 """A processor that is busy for a moment is no news."""
+
+_ATTEMPTS_MIN = 10
+"""Of fewer attempts in the last minutes, one that failed proves nothing."""
+
+_HEALTHY = HealthThresholds()
 
 SHIPPED: tuple[Rule, ...] = (
     Rule(name="budget_75", severity="MEDIUM", condition=BudgetPassed(from_percent=75, below_percent=90)),
@@ -33,24 +39,23 @@ SHIPPED: tuple[Rule, ...] = (
             ("disk", "critical", "CRITICAL", "0.9"),
         )
     ),
-    Rule(
-        name="limiter_failing",
-        severity="HIGH",
-        condition=Metric(name="limiter.success_rate"),
-        operator="<",
-        threshold=Decimal("0.7"),
-    ),
-    Rule(
-        name="limiter_blocking",
-        severity="MEDIUM",
-        condition=Metric(name="limiter.block_rate"),
-        threshold=Decimal("0.5"),
-    ),
-    Rule(
-        name="limiter_slow",
-        severity="MEDIUM",
-        condition=Metric(name="limiter.wait_mean_s"),
-        threshold=Decimal(5),
+    *(
+        Rule(
+            name=f"limiter_{word}",
+            severity=severity,  # type: ignore[arg-type]  # of the table below
+            condition=Ratio(
+                numerator=Metric(name=f"limiter.recent_{part}"),
+                denominator=Metric(name=f"limiter.recent_{whole}"),
+                minimum=Decimal(_ATTEMPTS_MIN),
+            ),
+            operator=operator,  # type: ignore[arg-type]  # of the table below
+            threshold=Decimal(repr(threshold)),
+        )
+        for word, severity, part, whole, operator, threshold in (
+            ("failing", "HIGH", "succeeded", "attempts", "<", _HEALTHY.success_rate_min),
+            ("blocking", "MEDIUM", "blocked", "attempts", ">", _HEALTHY.block_rate_max),
+            ("slow", "MEDIUM", "wait_s", "granted", ">", _HEALTHY.wait_mean_s_max),
+        )
     ),
     Rule(name="cost_day", severity="HIGH", condition=Cost(), threshold=Decimal(100)),
 )

@@ -54,7 +54,8 @@ _FIRST_READING_S = 0.2
     "--alerts",
     "with_alerts",
     is_flag=True,
-    help=f"Also check the rules and deliver alerts: once, or with --live every {EVERY_S} seconds.",
+    help=f"Also check the rules and deliver alerts: once, by what is recorded; with --live every {EVERY_S} seconds, "
+    "and the machine's figures are recorded for them.",
 )
 @click.option("--record", is_flag=True, help=f"With --live: also write the machine's figures, every {EVERY_S} seconds.")
 @ledger_option
@@ -74,12 +75,16 @@ def monitor(  # noqa: PLR0913  # one argument for each option
     form = "json" if as_json and form is None else form
     _refuse_two_ways(is_live=is_live, is_once=is_once, form=form, record=record, as_json=as_json)
     with open_ledger(ledger, needs_prices=False) as engine:
-        # A line of the console channel would tear the live screen, which shows alerts by itself.
-        alerts = Alerts.of(engine, stream=StringIO() if is_live else None) if with_alerts else None
+        # A line of the console channel would tear the live screen, so it comes when that has ended.
+        told = StringIO()
+        alerts = Alerts.of(engine, stream=told if is_live else None) if with_alerts else None
         if is_live:
             recorder = _recorder(engine, alerts, record=record)
-            with _quiet(), recorder or nullcontext():
-                live(_Watcher(engine, recorder).look, Console(), every_s=every_s, wait=threading.Event().wait)
+            try:
+                with _quiet(), recorder or nullcontext():
+                    live(_Watcher(engine, recorder).look, Console(), every_s=every_s, wait=threading.Event().wait)
+            finally:
+                click.echo(told.getvalue(), err=True, nl=False)
             return OK
         seen = _Watcher(engine)
         threading.Event().wait(_FIRST_READING_S)
@@ -113,10 +118,10 @@ def _refuse_two_ways(*, is_live: bool, is_once: bool, form: str | None, record: 
 
 
 def _recorder(engine: Engine, alerts: Alerts | None, *, record: bool) -> Monitor | None:
-    """Return what works beside the screen, if anything was asked for."""
+    """Return what works beside the screen, if anything was asked for; rules judge what is recorded."""
     if not record and alerts is None:
         return None
-    collectors = (ResourceCollector(clock=engine.clock),) if record else ()
+    collectors = (ResourceCollector(clock=engine.clock),)
     return Monitor(engine, collectors=collectors, pumps=() if alerts is None else (alerts.pump,))
 
 
@@ -159,7 +164,7 @@ def live(
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as shown:
         try:
             while True:
-                last[:] = [screen(seen(), remark=remark)]
+                last[:] = [screen(seen(), remark=remark, lines=console.height if console.is_terminal else None)]
                 shown.update(last[0], refresh=True)
                 if wait(every_s):
                     break

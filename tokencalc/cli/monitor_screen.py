@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokencalc.cli.output import counted, dollars, number
+from tokencalc.monitor.marks import marks_of
 from tokencalc.reports.shares import percent_text, share_of
 from tokencalc.reports.text import safe_text
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.ledger.report import ReportRow
@@ -32,25 +33,51 @@ WIDTH = 80
 _MOST_BUDGETS, _MOST_ROWS, _MOST_LIMITERS, _MOST_PROBLEMS = 6, 5, 6, 3
 _WHOLE = 100
 _UNKNOWN = "unknown"
-_WARN, _HOT = 70, 90
 _COLOURS = {"CRITICAL": "bold red", "HIGH": "red", "MEDIUM": "yellow", "LOW": "cyan", "INFO": "dim"}
 _HEALTH = {"healthy": "green", "degraded": "yellow", "critical": "red", None: "dim"}
 _BREAKER = {"closed": "green", "half_open": "yellow", "open": "bold red", None: "dim"}
 
 
-def screen(overview: Overview, *, remark: str = "") -> RenderableType:
-    """Return the whole screen; ``remark`` stands at the right of its first line."""
-    parts: list[RenderableType] = [
-        _head(overview, remark),
-        _panel("Budgets", _budgets(overview)),
-        _beside(_panel("Spend", _spend(overview)), _panel(f"Machine {_cut(overview.host, 24)}", _machine(overview))),
-        _beside(*(_panel(title, rows) for title, rows in _dearest(overview))),
-        _panel("Limiters and breakers", _limiters(overview.limiters)),
-        _panel("Recent alerts", _alerts(overview)),
+def screen(overview: Overview, *, remark: str = "", lines: int | None = None) -> RenderableType:
+    """Return the whole screen; ``remark`` stands at the right of its first line.
+
+    What matters most stands first. Where ``lines`` are too few, whole panels are left out, and a last line names them.
+    """
+    machine = f"Machine {_cut(overview.host, 24)}"
+    panels: list[tuple[str, RenderableType]] = [
+        ("Budgets", _panel("Budgets", _budgets(overview))),
+        ("Recent alerts", _panel("Recent alerts", _alerts(overview))),
+        *([("Problems", _panel("Problems", _problems(overview.problems)))] if overview.problems else []),
+        ("Spend, Machine", _beside(_panel("Spend", _spend(overview)), _panel(machine, _machine(overview)))),
+        ("Limiters", _panel("Limiters and breakers", _limiters(overview.limiters))),
+        ("Agents, Models", _beside(*(_panel(title, rows) for title, rows in _dearest(overview)))),
     ]
-    if overview.problems:
-        parts.append(_panel("Problems", _problems(overview.problems)))
-    return Group(*parts)
+    head = _head(overview, remark)
+    return Group(head, *(panel for _, panel in panels)) if lines is None else _Fitting(head, panels, lines)
+
+
+class _Fitting:
+    """As many panels as a terminal has lines for, and a line that names the others."""
+
+    def __init__(self, head: RenderableType, panels: Sequence[tuple[str, RenderableType]], lines: int) -> None:
+        self._head, self._panels, self._lines = head, panels, lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        free_height = options.reset_height()
+        heights = [len(console.render_lines(panel, free_height)) for _, panel in self._panels]
+        yield self._head
+        left = self._lines - 1
+        if sum(heights) <= left:
+            yield from (panel for _, panel in self._panels)
+            return
+        missing: list[str] = []
+        for (title, panel), height in zip(self._panels, heights, strict=True):
+            if height < left:
+                left -= height
+                yield panel
+            else:
+                missing.append(title)
+        yield Text(f"no room for: {', '.join(missing)}", style="yellow", no_wrap=True, overflow="ellipsis")
 
 
 def _head(overview: Overview, remark: str) -> Table:
@@ -95,7 +122,7 @@ def _name(name: object) -> Text:
     return Text(safe_text(name), overflow="ellipsis")
 
 
-def _bar(percent: float, width: int, *, marks: Sequence[int] = (_WARN, _HOT)) -> ProgressBar:
+def _bar(percent: float, width: int, *, marks: Sequence[int | Decimal]) -> ProgressBar:
     passed = [mark for mark in marks if percent >= mark]
     colour = "green" if not passed else "red" if len(passed) == len(marks) else "yellow"
     # rich draws it in ASCII where the terminal has no more.
@@ -162,21 +189,24 @@ def _machine(overview: Overview) -> RenderableType:
     grid.add_row(*_gauge("CPU", found["cpu_percent"], "" if cores is None else f"of {cores:g} cores"))
     grid.add_row(*_gauge("memory", found["memory_percent"], _of_gb(found["memory_total_gb"])))
     if found["swap_total_gb"]:
-        grid.add_row(*_gauge("swap", found["swap_percent"], _of_gb(found["swap_total_gb"]), marks=(60, 80)))
+        grid.add_row(*_gauge("swap", found["swap_percent"], _of_gb(found["swap_total_gb"])))
     fullest = sorted(found["disk_percent"].items(), key=lambda item: -item[1])[:1]
     for mount, percent in fullest:
-        grid.add_row(*_gauge("disk", percent, _cut(mount, 12), marks=(80, 90)))
+        grid.add_row(*_gauge("disk", percent, _cut(mount, 12)))
     load = found["load_1m"]
     grid.add_row(Text("load"), Text("unknown" if load is None else f"{load:.2f}"), Text(""), Text(""))
     return grid
 
 
-def _gauge(
-    label: str, percent: float | None, of: str, *, marks: Sequence[int] = (_WARN, _HOT)
-) -> tuple[RenderableType, ...]:
+def _gauge(label: str, percent: float | None, of: str) -> tuple[RenderableType, ...]:
     if percent is None:
         return Text(label), Text("unknown", style="dim"), Text(""), Text(of, style="dim")
-    return Text(label), _bar(percent, 8, marks=marks), Text(f"{percent:.0f} %"), Text(of, style="dim")
+    return (
+        Text(label),
+        _bar(percent, 8, marks=marks_of(f"system.{label.lower()}_share")),
+        Text(f"{percent:.0f} %"),
+        Text(of, style="dim"),
+    )
 
 
 def _of_gb(size: float | None) -> str:

@@ -92,26 +92,39 @@ def _dimension(connection: sqlite3.Connection, dimension_id: int) -> Dimension:
 
 def crossings(connection: sqlite3.Connection, *, period_id: int | None = None) -> tuple[Crossing, ...]:
     """Return crossings in the order in which they were written, of one period or of all."""
+    found = _crossings(connection, "? IS NULL OR period_id = ? ORDER BY crossing_id", (period_id, period_id))
+    return tuple(crossing for _, crossing in found)
+
+
+def newest_crossings(connection: sqlite3.Connection, limit: int) -> tuple[tuple[int, Crossing], ...]:
+    """Return the last crossings of periods that were open then, the newest first, each with its number."""
+    return tuple(_crossings(connection, "in_open_period = 1 ORDER BY crossing_id DESC LIMIT ?", (limit,)))
+
+
+def _crossings(
+    connection: sqlite3.Connection, where: str, values: tuple[int | None, ...]
+) -> Iterator[tuple[int, Crossing]]:
     rows = connection.execute(
-        "SELECT budget.name, scope_value, period_key, threshold_percent, at_us, recorded_us, crossing.spent_pico, "
-        "crossing.limit_pico, in_open_period FROM crossing JOIN budget_period USING (period_id) "
-        "JOIN budget USING (budget_id) WHERE ? IS NULL OR period_id = ? ORDER BY crossing_id",
-        (period_id, period_id),
+        "SELECT crossing_id, budget.name, scope_value, period_key, threshold_percent, at_us, recorded_us, "
+        "crossing.spent_pico, crossing.limit_pico, in_open_period FROM crossing JOIN budget_period USING (period_id) "
+        f"JOIN budget USING (budget_id) WHERE {where}",
+        values,
     )
-    return tuple(
-        Crossing(
-            budget=name,
-            scope_value=value or None,
-            period_key=key,
-            threshold_percent=percent,
-            at=instant_from_micros(at_us),
-            recorded_at=instant_from_micros(recorded_us),
-            spent_pico=spent,
-            limit_pico=limit,
-            in_open_period=bool(in_open),
+    for number, name, value, key, percent, at_us, recorded_us, spent, limit, in_open in rows:
+        yield (
+            number,
+            Crossing(
+                budget=name,
+                scope_value=value or None,
+                period_key=key,
+                threshold_percent=percent,
+                at=instant_from_micros(at_us),
+                recorded_at=instant_from_micros(recorded_us),
+                spent_pico=spent,
+                limit_pico=limit,
+                in_open_period=bool(in_open),
+            ),
         )
-        for name, value, key, percent, at_us, recorded_us, spent, limit, in_open in rows
-    )
 
 
 def excess(connection: sqlite3.Connection, period_id: int, chain_id: str) -> tuple[ExcessItem, ...]:

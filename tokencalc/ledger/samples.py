@@ -38,6 +38,13 @@ _WRITE_SAMPLES = 500
 _WRITE_EVERY_S = 1.0
 MOST_SERIES = 10_000
 """Series (a name with its labels, unit, host and source) that a ledger keeps; samples of further ones are dropped."""
+RESERVED_SERIES = 1_000
+"""Series beyond these that only figures of machines and limiters may have, so that no label can blind a monitor."""
+_RESERVED_NAMES = ("system.", "process.", "gpu.", "limiter.", "breaker.", "monitor.")
+_NO_SERIES_LEFT = (
+    f"the ledger has its {MOST_SERIES} series, and samples of further ones are dropped; "
+    "let labels and names have fewer different values"
+)
 _FORGET_SAMPLES = 1_000
 _FORGET_SERIES = 50
 """Series that are looked through for old samples in one transaction: money waits for a few milliseconds at most."""
@@ -120,6 +127,10 @@ class SampleQueue:
         self._store = store
         self._clock = clock
         self._closed = False
+        self.lost = 0
+        """Samples that were taken since the start and could then not be written."""
+        self.problem = ""
+        """Why the last of them was lost."""
         self.reset()
 
     def reset(self) -> None:
@@ -158,7 +169,7 @@ class SampleQueue:
         if is_late or (len(self._waiting) >= _WRITE_SAMPLES and not self._store.writer.is_waited_for):
             try:
                 self._write()
-            except (LedgerError, OSError):  # the next step of money says what is wrong
+            except (LedgerError, OSError):  # `problem` and the next step of money say what is wrong
                 return
 
     def flush(self) -> None:
@@ -191,13 +202,21 @@ class SampleQueue:
         try:
             while self._waiting and len(taken) < _WRITE_SAMPLES:
                 taken.append(self._waiting.popleft())
-            self._store.aside(lambda connection: self._insert(connection, taken, dropped))
-        except BaseException:  # bulk: whatever stops it, what is lost is counted
+            refused = self._store.aside(lambda connection: self._insert(connection, taken, dropped))
+        except BaseException as error:  # bulk: whatever stops it, what is lost is counted
             self._dropped += dropped + len(taken)
+            self._note_lost(len(taken), f"{error}" or type(error).__name__)
             self._series = {}
             raise
+        self._note_lost(refused, _NO_SERIES_LEFT)
 
-    def _insert(self, connection: sqlite3.Connection, taken: list[Sample], dropped: int) -> None:
+    def _note_lost(self, samples: int, problem: str) -> None:
+        if samples:
+            self.problem = problem
+            self.lost += samples
+
+    def _insert(self, connection: sqlite3.Connection, taken: list[Sample], dropped: int) -> int:
+        """Write samples and the count of dropped ones; return how many had no series and could get none."""
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
             self._series, self._seen = {}, (connection, version)  # another process may have deleted a series since
@@ -206,15 +225,15 @@ class SampleQueue:
         for sample in taken:
             at_us, number = micros_from_instant(sample.at), next(_numbers)
             series_id = self._series_of(connection, sample)
-            if series_id is None:
-                dropped += 1
-            else:
+            if series_id is not None:
                 rows.append((series_id, at_us, sample.process, number, sample.value))
         connection.executemany("INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
-        if dropped:
-            connection.execute("UPDATE sample_drop SET dropped = dropped + ?", (dropped,))
+        refused = len(taken) - len(rows)
+        if dropped + refused:
+            connection.execute("UPDATE sample_drop SET dropped = dropped + ?", (dropped + refused,))
         if self._forget_before_us is not None:
             self._forget_some(connection, self._forget_before_us)
+        return refused
 
     def _series_of(self, connection: sqlite3.Connection, sample: Sample) -> int | None:
         """Return the sample's series, a new one where the ledger has none like it; None where it may have no more."""
@@ -226,7 +245,8 @@ class SampleQueue:
                 "SELECT series_id FROM series WHERE name = ? AND labels = ? AND unit = ? AND host = ? AND source = ?",
                 key,
             ).fetchone()
-            if row is None and self._series_count >= MOST_SERIES:
+            reserved = RESERVED_SERIES if sample.name.startswith(_RESERVED_NAMES) else 0
+            if row is None and self._series_count >= MOST_SERIES + reserved:
                 return None
             if row is None:
                 add = "INSERT INTO series (name, labels, unit, host, source) VALUES (?, ?, ?, ?, ?)"

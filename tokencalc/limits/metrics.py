@@ -21,7 +21,7 @@ HISTOGRAM_ERROR = 1 / 32
 """The most by which a percentile may differ from the true wait, as a share of it (and a microsecond on top)."""
 
 RECENT_NS = 300 * NS_PER_S
-"""Health looks at the last five to ten minutes."""
+"""Health and rates look at the last five to ten minutes."""
 
 _MOST_ATTEMPTS = 32
 _STEP_BITS = 4  # sixteen steps for each doubling: a step is 1/16 wide, and its middle 1/32 from its ends
@@ -94,12 +94,16 @@ class HealthThresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimiterMetrics:
-    """What a limiter did since its start; rates are shares from 0 to 1, or None before the first attempt.
+    """What a limiter did since its start, and how it fares lately.
 
     An attempt is one `acquire`: ``granted`` ones got their permit (``waited`` of them
     later than at once), ``refused`` ones did not. ``failed`` counts granted calls of which a
-    provider then said that they failed or were too many. The success rate is
-    (granted - failed) / attempts, the block rate (waited + refused) / attempts.
+    provider then said that they failed or were too many.
+
+    The rates, ``wait_mean_s``, ``health`` and what begins with ``recent`` are of the last five to ten
+    minutes (`RECENT_NS`), because an outage does not show in the figures of a lifetime. Rates are shares from 0 to 1,
+    None without an attempt: ``recent_succeeded`` / ``recent_attempts`` and ``recent_blocked`` / ``recent_attempts``,
+    where ``recent_succeeded`` is granted - failed, and ``recent_blocked`` waited + refused.
 
     Waits are of granted attempts, in seconds, those of no wait included; percentiles are off by at
     most `HISTOGRAM_ERROR`. ``fill`` is the share of the burst of requests that is there.
@@ -112,6 +116,11 @@ class LimiterMetrics:
     refused: int
     failed: int
     refunded: int
+    recent_attempts: int
+    recent_succeeded: int
+    recent_blocked: int
+    recent_granted: int
+    recent_wait_s: float
     success_rate: float | None
     block_rate: float | None
     wait_mean_s: float
@@ -141,8 +150,9 @@ class LimiterMetrics:
 
 
 _SAMPLED = (
-    "granted", "waited", "refused", "failed", "refunded", "success_rate", "block_rate", "wait_mean_s", "wait_p50_s",
-    "wait_p90_s", "wait_p99_s", "wait_max_s", "fill", "waiting", "in_flight", "paused_s", "backoff_s",
+    "granted", "waited", "refused", "failed", "refunded", "recent_attempts", "recent_succeeded", "recent_blocked",
+    "recent_granted", "recent_wait_s", "success_rate", "block_rate", "wait_mean_s", "wait_p50_s", "wait_p90_s",
+    "wait_p99_s", "wait_max_s", "fill", "waiting", "in_flight", "paused_s", "backoff_s",
 )  # fmt: skip
 
 
@@ -160,16 +170,34 @@ class Counts(NamedTuple):
         return Counts(*(now - then for now, then in zip(self, before, strict=True)))
 
     @property
+    def attempts(self) -> int:
+        """Calls of `acquire` that came to their end."""
+        return self.granted + self.refused
+
+    @property
+    def succeeded(self) -> int:
+        """Attempts that went well; a late failure of an earlier call cannot make them negative."""
+        return max(0, self.granted - self.failed)
+
+    @property
+    def blocked(self) -> int:
+        """Attempts that were refused or had to wait."""
+        return self.waited + self.refused
+
+    @property
     def success_rate(self) -> float | None:
-        """The share of attempts that went well; a late failure of an earlier call cannot make it negative."""
-        attempts = self.granted + self.refused
-        return max(0, self.granted - self.failed) / attempts if attempts else None
+        """The share of attempts that went well."""
+        return self.succeeded / self.attempts if self.attempts else None
 
     @property
     def block_rate(self) -> float | None:
         """The share of attempts that were refused or had to wait."""
-        attempts = self.granted + self.refused
-        return (self.waited + self.refused) / attempts if attempts else None
+        return self.blocked / self.attempts if self.attempts else None
+
+    @property
+    def wait_mean_s(self) -> float:
+        """The mean wait of the granted ones, in seconds."""
+        return self.wait_ns / max(1, self.granted) / NS_PER_S
 
 
 class Tally:
@@ -213,9 +241,9 @@ class Tally:
 
 def measured(name: str, line: Line, tally: Tally, thresholds: HealthThresholds, now: int) -> LimiterMetrics:
     """Return how a limiter fares; under its lock."""
-    waits, counts = tally.waits, tally.counts(line.granted)
+    waits, recent = tally.waits, tally.recent(now, line.granted)
     zeros = max(0, line.granted - waits.count)
-    health, reasons = health_of(tally.recent(now, line.granted), thresholds)
+    health, reasons = health_of(recent, thresholds)
     return LimiterMetrics(
         name=name,
         granted=line.granted,
@@ -223,9 +251,14 @@ def measured(name: str, line: Line, tally: Tally, thresholds: HealthThresholds, 
         refused=tally.refused,
         failed=tally.failed,
         refunded=tally.refunded,
-        success_rate=counts.success_rate,
-        block_rate=counts.block_rate,
-        wait_mean_s=waits.total_ns / max(1, line.granted) / NS_PER_S,
+        recent_attempts=recent.attempts,
+        recent_succeeded=recent.succeeded,
+        recent_blocked=recent.blocked,
+        recent_granted=recent.granted,
+        recent_wait_s=recent.wait_ns / NS_PER_S,
+        success_rate=recent.success_rate,
+        block_rate=recent.block_rate,
+        wait_mean_s=recent.wait_mean_s,
         wait_p50_s=waits.percentile_s(0.5, zeros=zeros),
         wait_p90_s=waits.percentile_s(0.9, zeros=zeros),
         wait_p99_s=waits.percentile_s(0.99, zeros=zeros),
@@ -256,9 +289,8 @@ def health_of(recent: Counts, thresholds: HealthThresholds) -> tuple[Health, tup
         reasons.append(f"success rate {success:.2f} is below {thresholds.success_rate_min:g}")
     if block > thresholds.block_rate_max:
         reasons.append(f"block rate {block:.2f} is above {thresholds.block_rate_max:g}")
-    mean_s = recent.wait_ns / max(1, recent.granted) / NS_PER_S
-    if mean_s > thresholds.wait_mean_s_max:
-        reasons.append(f"mean wait of {mean_s:.1f} s is above {thresholds.wait_mean_s_max:g} s")
+    if recent.wait_mean_s > thresholds.wait_mean_s_max:
+        reasons.append(f"mean wait of {recent.wait_mean_s:.1f} s is above {thresholds.wait_mean_s_max:g} s")
     if not reasons:
         return "healthy", ()
     return ("critical" if failing or len(reasons) > 1 else "degraded"), tuple(reasons)

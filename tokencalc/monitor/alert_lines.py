@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from tokencalc.alerts.alerts import SHOWN
 from tokencalc.alerts.book import newest
 from tokencalc.ledger import query
 from tokencalc.money import display_usd
+from tokencalc.monitor.marks import severity_of_crossing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from tokencalc.engine import Engine
     from tokencalc.ledger.records import Crossing
 
-_SEVERITIES: tuple[tuple[int, Severity], ...] = ((100, "CRITICAL"), (90, "HIGH"), (75, "MEDIUM"), (50, "LOW"))
+_TOLD = "SELECT instance FROM alert WHERE instance IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +37,11 @@ def recent_alerts(engine: Engine, limit: int = 5) -> tuple[AlertLine, ...]:
     """Return the alerts that began last, the newest first."""
     with engine.store.reading() as connection:
         alerts = newest(connection, SHOWN, limit, engine.store.chain_id)
-        told = {name for (name,) in connection.execute("SELECT instance FROM alert WHERE instance GLOB 'crossing *'")}
-        numbers = connection.execute("SELECT crossing_id FROM crossing ORDER BY crossing_id").fetchall()
-        found = list(zip(numbers, query.crossings(connection), strict=True))
-    untold = [one for (number,), one in found if one.in_open_period and f"crossing {number}" not in told]
-    lines = [*map(_alert_line, alerts), *map(_line, untold[::-1][:limit])]
+        # The alert of a crossing is no older than it: before so many that were told, none is among the newest lines.
+        crossed = query.newest_crossings(connection, limit)
+        told = {name for (name,) in connection.execute(_TOLD, (json.dumps([f"crossing {one}" for one, _ in crossed]),))}
+        untold = [crossing for number, crossing in crossed if f"crossing {number}" not in told]
+    lines = [*map(_alert_line, alerts), *map(_line, untold)]
     return tuple(sorted(lines, key=lambda line: line.at, reverse=True)[:limit])
 
 
@@ -52,7 +54,7 @@ def _line(crossing: Crossing) -> AlertLine:
     spent, limit = display_usd(crossing.spent_usd), display_usd(crossing.limit_usd)
     return AlertLine(
         at=crossing.at,
-        severity=next((name for percent, name in _SEVERITIES if crossing.threshold_percent >= percent), "INFO"),
+        severity=severity_of_crossing(crossing.threshold_percent),
         state="crossed",
         text=f"budget {crossing.budget}{of} passed {crossing.threshold_percent} %: ${spent} of ${limit}",
     )

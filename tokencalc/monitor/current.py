@@ -69,11 +69,12 @@ def resource_metrics(samples: Iterable[Sample]) -> dict[str, Any]:
     disks: dict[str, float] = {}
     cards: dict[str, dict[str, float]] = {}
     for name, value, labels in samples:
-        if name == "system.cpu_core_share":
+        # Anybody may write samples of these names, with other labels.
+        if name == "system.cpu_core_share" and labels.get("core", "").isdecimal():
             cores[int(labels["core"])] = _percent(value)
-        elif name == "system.disk_share":
+        elif name == "system.disk_share" and "mount" in labels:
             disks[labels["mount"]] = _percent(value)
-        elif name.startswith("gpu."):
+        elif name.startswith("gpu.") and "gpu" in labels:
             cards.setdefault(labels["gpu"], {})[name.removeprefix("gpu.")] = value
         elif not labels:
             plain[name] = value
@@ -92,9 +93,9 @@ def limiter_metrics(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, value, labels in samples:
         kind, _, figure = name.partition(".")
-        if kind == "limiter" and "attempt" not in labels:
+        if kind == "limiter" and "limiter" in labels and "attempt" not in labels:
             found.setdefault(labels["limiter"], {})[figure] = value
-        elif kind == "breaker":
+        elif kind == "breaker" and "breaker" in labels:
             found.setdefault(labels["breaker"], {})["breaker"] = value
     return found
 
@@ -102,7 +103,8 @@ def limiter_metrics(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
 def limiter_summary(samples: Iterable[Sample]) -> dict[str, Any]:
     """Return how many limiters there are, and the worst health of any; None where there is none."""
     healths = [figures["health"] for figures in limiter_metrics(samples).values() if "health" in figures]
-    return {"total_limiters": len(healths), "overall_health": HEALTH[int(max(healths))] if healths else None}
+    known = [place for place in healths if 0 <= place < len(HEALTH)]
+    return {"total_limiters": len(healths), "overall_health": HEALTH[int(max(known))] if known else None}
 
 
 def _percent(share: float) -> float:

@@ -8,15 +8,18 @@ What is handed in as a function is asked anew each time, so that limiters made l
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from tokencalc.monitor.samples import Sample, Told, bounded, failure_text
+from tokencalc.monitor.samples import LONGEST_NAME, Sample, Told, bounded, failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 BREAKER_STATES = ("closed", "half_open", "open")
 """States of a breaker; `breaker.state` is the place in this row."""
+
+_TWIN_NAME = LONGEST_NAME - 10
 
 
 class Sampled(Protocol):
@@ -41,7 +44,8 @@ SomeBreakers: TypeAlias = "Mapping[str, HasState] | Callable[[], Mapping[str, Ha
 class LimiterCollector:
     """The figures of the limiters and breakers of this process.
 
-    A name as "provider/model" also gives the labels ``provider`` and ``model``.
+    A name as "provider/model" also gives the labels ``provider`` and ``model``. The second limiter of a
+    name is recorded as "name (2)".
     """
 
     name = "limiter"
@@ -63,9 +67,13 @@ class LimiterCollector:
         return [*self._of_limiters(), *self._of_breakers()]
 
     def _of_limiters(self) -> Iterator[Sample]:
+        seen: Counter[str] = Counter()
         for place, limiter in enumerate(self._limiters() if callable(self._limiters) else self._limiters):
             try:
-                found = [_sample(*figures) for figures in limiter.samples()]
+                figures = list(limiter.samples())
+                # Two of one name would be one series, whose counts go up and down.
+                seen.update({labels["limiter"] for _, _, labels in figures})
+                found = [_sample(*one, twin=seen[one[2]["limiter"]]) for one in figures]
             except Exception as error:  # noqa: BLE001  # bulk: one broken limiter must not hide the others
                 self._told.tell(str(place), f"a limiter gives no figures: {failure_text(error)}; told once")
                 continue
@@ -79,10 +87,13 @@ class LimiterCollector:
             yield Sample("breaker.state", BREAKER_STATES.index(state), _labels("breaker", name))
 
 
-def _sample(name: str, value: float, labels: Mapping[str, str]) -> Sample:
+def _sample(name: str, value: float, labels: Mapping[str, str], *, twin: int) -> Sample:
     # Its health is a figure already; as a label it would begin a new series with every change.
     kept = {key: bounded(text) for key, text in labels.items() if key not in {"limiter", "health"}}
-    return Sample(name.replace("limiter_", "limiter.", 1), value, {**_labels("limiter", labels["limiter"]), **kept})
+    whose = _labels("limiter", labels["limiter"])
+    if twin > 1:
+        whose["limiter"] = f"{whose['limiter'][:_TWIN_NAME]} ({twin})"
+    return Sample(name.replace("limiter_", "limiter.", 1), value, {**whose, **kept})
 
 
 def _labels(kind: str, name: str) -> dict[str, str]:

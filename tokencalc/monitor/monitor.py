@@ -1,4 +1,4 @@
-"""`Monitor`: all collectors together, on one thread, into one ledger.
+"""`Monitor`: all collectors together, started and stopped together, into one ledger.
 
 ::
 
@@ -15,25 +15,25 @@ once and survived; the calls of the program are never touched.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tokencalc.async_engine import AsyncEngine
-from tokencalc.errors import CallInvalid, LedgerClosed, LedgerError, TokencalcError
+from tokencalc.errors import CallInvalid, LedgerClosed
 from tokencalc.limits.locks import own_lock
 from tokencalc.monitor.current import current_metrics, limiter_summary
 from tokencalc.monitor.lease import HostLease
 from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
+from tokencalc.monitor.recording import Recorder
 from tokencalc.monitor.resource import ProcessCollector, ResourceCollector
-from tokencalc.monitor.samples import Sample, Told, bounded, failure_text
-from tokencalc.monitor.steady import Steady
+from tokencalc.monitor.rounds import WAIT_S, Rounds
+from tokencalc.monitor.samples import Sample, Told, bounded, failure_text, sample_of
 from tokencalc.monitor.tracking import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from threading import Lock
     from types import TracebackType
@@ -44,19 +44,22 @@ if TYPE_CHECKING:
     from tokencalc.monitor.operations import Operations
     from tokencalc.monitor.samples import Collector, MetricSink
 
+_Result = TypeVar("_Result")
+
 EVERY_S = 30
 """Seconds between two collections, where nothing else is said."""
 
 _LONGEST_EVERY_S = 24 * 3600
-_STOP_WAIT_S = 10
+_HANGING_S = 1.0
 
 
 class Monitor:
     """Runs the collectors of one process, started and stopped together; a context manager, plain and async.
 
-    ``listeners`` are handed the samples of each collection. ``pumps`` are called with the instant after each,
-    for work that waits in the ledger, such as alerts that are to be delivered. ``limiters`` and ``breakers``
-    are what there is, or functions that say so at each collection. ``collectors`` replaces the usual four.
+    ``listeners`` are handed the samples of each collection. ``pumps`` are called with the instant after each, also
+    when a sensor hangs, for work that waits in the ledger, such as alerts that are to be delivered; one that has
+    ``finish(timeout_s)`` is asked at the end to bring its work to an end, True where it did. ``limiters`` and
+    ``breakers`` are what there is, or functions that say so at each collection. ``collectors`` replaces the usual four.
     """
 
     lock: Lock
@@ -76,7 +79,7 @@ class Monitor:
         sink: MetricSink | None = None,
         host: str | None = None,
     ) -> None:
-        """Be ready to start; CallInvalid for an interval that is no number of seconds from above 0 to a day."""
+        """Be ready to start; CallInvalid for an interval that is not above 0 and up to a day, or for no collector."""
         if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not 0 < every_s <= _LONGEST_EVERY_S:
             raise CallInvalid(
                 f"every_s: expected seconds above 0 and up to {_LONGEST_EVERY_S}, found {every_s!r:.60}",
@@ -97,29 +100,29 @@ class Monitor:
             if collectors is None
             else tuple(collectors)
         )
+        _refuse_others(self.collectors)
         self._listeners, self._pumps = tuple(listeners), tuple(pumps)
-        self._sink: MetricSink = self.engine if sink is None else sink
         self._lease = HostLease(self.engine.path, host=host)
         self._told = Told()
-        self._steady = Steady()
+        queue = self.engine.store.samples
+        self._recorder = Recorder(self.engine if sink is None else sink, queue, self._told, self._clock)
         self._latest: tuple[Sample, ...] = ()
         self._collected_at: datetime | None = None
-        self.lost = 0
         self.forked()
         own_lock(self)
 
     def forked(self) -> None:
-        """Be stopped: the child of a fork does not have its parent's thread."""
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        """Be stopped: the child of a fork does not have its parent's threads."""
+        self._rounds: Rounds | None = None
+        self._busy: tuple[str, float] | None = None
         self._gate = threading.Lock()
 
     # start and stop
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread collects."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether it collects."""
+        return self._rounds is not None and self._rounds.is_running
 
     @property
     def records_host(self) -> bool:
@@ -127,26 +130,26 @@ class Monitor:
         return self._lease.is_held
 
     def start(self) -> Self:
-        """Collect now and every ``every_s`` seconds, on a thread of its own; a second start does nothing."""
+        """Collect now and every ``every_s`` seconds, on threads of its own; a second start does nothing."""
         with self._gate:
             if not self.is_running:
-                self._stop = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stop,), name="tokencalc-monitor", daemon=True
-                )
-                self._thread.start()
+                self._rounds = Rounds(self._round, self._serve, self._finish, clock=self._clock)
+                self._rounds.start(self.every_s)
         return self
 
     def stop(self) -> None:
-        """Collect once more, and end; a second stop does nothing. Waits at most ten seconds for a stuck sensor."""
+        """Collect and serve the pumps once more, let them finish, and end; a second stop does nothing.
+
+        Waits at most ten seconds for a stuck sensor and as long for each pump.
+        """
         with self._gate:
-            thread, self._thread = self._thread, None
-            self._stop.set()
+            rounds, self._rounds = self._rounds, None
+        if rounds is None:
+            return
+        rounds.end()
         # A listener may be the one that stops, and cannot wait for its own thread.
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_WAIT_S)
-            if thread.is_alive():
-                self._told.tell("stop", "the monitor's thread hangs in a sensor; it ends when that answers")
+        if not rounds.join(WAIT_S * (2 + len(self._pumps))):
+            self._told.tell("stop", "a thread of the monitor hangs, in a sensor or a pump; it ends when that answers")
 
     async def start_async(self) -> Self:
         """Do the same as `start`, for code that awaits."""
@@ -176,31 +179,51 @@ class Monitor:
         """Stop."""
         await self.stop_async()
 
-    def _run(self, stop: threading.Event) -> None:
-        due_s = self._clock.monotonic()
-        process = os.getpid()
-        try:
-            while not stop.is_set():
-                self._survive("collection", self.collect_once)
-                now_s = self._clock.monotonic()
-                # After a suspended machine, the rounds that were missed are not made up for.
-                due_s = max(due_s + self.every_s, now_s)
-                stop.wait(due_s - now_s)
-            self._survive("collection", lambda: self._collect(pumps=()))
-        finally:
-            if process == os.getpid():
-                self._survive("lease", self._lease.release)
+    # on the threads
+
+    def _round(self) -> None:
+        self._survive("collection", self._collect)
+        if not self.is_running:
+            self._survive("lease", self._lease.release)
+
+    def _serve(self) -> None:
+        self._tell_of_hanging()
+        at = self._clock.now()
+        for number, pump in enumerate(self._pumps):
+            self._survive(f"pump {number}", partial(pump, at))
+
+    def _finish(self) -> None:
+        for number, pump in enumerate(self._pumps):
+            finish = getattr(pump, "finish", None)
+            if finish is not None and self._survive(f"end of pump {number}", partial(finish, WAIT_S)) is False:
+                self._told.tell(
+                    f"end of pump {number}",
+                    f"the monitor's pump {number} was not done after {WAIT_S:g} s; what is left waits in the ledger",
+                )
+
+    def _tell_of_hanging(self) -> None:
+        busy = self._busy
+        since_s = 0 if busy is None else self._clock.monotonic() - busy[1]
+        if busy is None or since_s < max(self.every_s, _HANGING_S):
+            self._told.works("hanging")
+        else:
+            self._told.tell(
+                "hanging",
+                f"the monitor's {busy[0]} has been hanging for {since_s:.0f} s, and figures with it; told once",
+            )
 
     # collecting
 
     def collect_once(self) -> tuple[Sample, ...]:
         """Collect and record now, tell listeners, run pumps, and return the samples; needs no started thread."""
-        return self._collect(pumps=self._pumps)
+        samples = self._collect()
+        self._serve()
+        return samples
 
-    def _collect(self, *, pumps: Sequence[Callable[[datetime], object]]) -> tuple[Sample, ...]:
+    def _collect(self) -> tuple[Sample, ...]:
         with self.lock:
             at, started_s = self._clock.now(), self._clock.monotonic()
-            is_ours = self._survive("lease", self._lease.take) is True
+            is_ours = self._watched("lease", self._lease.take) is True
             found = [(collector, self._asked(collector)) for collector in self.collectors]
             own = (
                 Sample("monitor.collect_s", self._clock.monotonic() - started_s),
@@ -209,48 +232,54 @@ class Monitor:
             )
             samples = (*(sample for _, samples in found for sample in samples), *own)
             self._latest, self._collected_at = samples, at
-            for collector, some in found:
-                if is_ours or not collector.is_host:
-                    self._record(some, at, collector.name)
-            self._record(own, at, "monitor")
+            recorded = [(collector.name, some) for collector, some in found if is_ours or not collector.is_host]
+            for name, some in (*recorded, ("monitor", own)):
+                self._watched(f"recording of {name}", partial(self._recorder.record, some, at, name))
+            self._watched("writing of samples", self._recorder.write)
         for number, listener in enumerate(self._listeners):
-            self._survive(f"listener {number}", partial(listener, samples))
-        for number, pump in enumerate(pumps):
-            self._survive(f"pump {number}", partial(pump, at))
+            self._watched(f"listener {number}", partial(listener, samples))
         return samples
 
     def _asked(self, collector: Collector) -> list[Sample]:
-        found = self._survive(f"collector {collector.name}", lambda: list(collector.collect()))
-        return found if isinstance(found, list) else []
+        who = f"collector {collector.name}"
+        found = self._watched(who, lambda: list(collector.collect()))
+        samples = [sample for one in found or () if (sample := sample_of(one)) is not None]
+        if found is not None and len(samples) < len(found):
+            self._recorder.refused += len(found) - len(samples)
+            bad = next(one for one in found if sample_of(one) is None)
+            self._told.tell(
+                f"samples of {who}",
+                f"{who}: expected Sample(name, finite number, labels as texts), found {bounded(repr(bad))}; "
+                "the others are kept; told once",
+            )
+        elif found is not None:
+            self._told.works(f"samples of {who}")
+        return samples
 
-    def _record(self, samples: Iterable[Sample], at: datetime, source: str) -> None:
-        now_s = self._clock.monotonic()
-        wanted = [sample for sample in samples if self._steady.is_news(sample, now_s)]
-        for place, sample in enumerate(wanted):
-            try:
-                # What the ledger drops under pressure is lost, and counted, as well.
-                self.lost += not self._sink.record_metric(
-                    sample.name, sample.value, at=at, labels=dict(sample.labels), source=source
-                )
-            except LedgerClosed:
-                # The program closed its engine first: then there is nothing left to do.
-                self._stop.set()
-                return
-            except LedgerError as error:
-                # The next would fail as well, and each may wait for a disk.
-                self.lost += len(wanted) - place
-                self._told.tell("ledger", f"samples are lost: {error.message}; told once")
-                return
-            except TokencalcError as error:
-                self.lost += 1
-                self._told.tell(f"sample {bounded(sample.name)}", f"a sample is refused: {error.message}; told once")
-        self._told.works("ledger")
+    def _end(self) -> None:
+        """Stop without a word: the program closed its engine first, and there is nothing left to do."""
+        rounds = self._rounds
+        if rounds is not None:
+            rounds.end()
 
-    def _survive(self, who: str, work: Callable[[], Any]) -> Any:
+    def _watched(self, who: str, work: Callable[[], _Result]) -> _Result | None:
+        """Survive the work, and let the other thread see for how long it takes."""
+        self._busy = (who, self._clock.monotonic())
+        try:
+            return self._survive(who, work)
+        finally:
+            self._busy = None
+
+    def _survive(self, who: str, work: Callable[[], _Result]) -> _Result | None:
         """Return what the work gives; what it raises is told once, and gives None."""
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001  # bulk: sensors, callbacks and disks are not ours, and the next round must come
+        except KeyboardInterrupt:
+            raise
+        except LedgerClosed:
+            self._end()
+            return None
+        except BaseException as error:  # noqa: BLE001  # bulk: sensors, callbacks and disks are not ours, nor is it theirs to end a thread
             self._told.tell(who, f"the monitor's {who} failed: {failure_text(error)}; told once")
             return None
         self._told.works(who)
@@ -261,8 +290,17 @@ class Monitor:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is missing or broken now: sensors, collectors, callbacks, the ledger; one text each."""
-        of_collectors = (text for one in self.collectors for text in getattr(one, "problems", ()))
+        of_collectors = [text for one in self.collectors for text in self._problems_of(one)]
         return (*self._told.texts, *of_collectors)
+
+    def _problems_of(self, collector: Any) -> tuple[str, ...]:
+        who = f"collector {collector.name}'s list of problems"
+        return self._survive(who, lambda: tuple(map(str, getattr(collector, "problems", ())))) or ()
+
+    @property
+    def lost(self) -> int:
+        """Samples that could not be recorded, or not written: of this process, since the monitor was made."""
+        return self._recorder.lost
 
     @property
     def latest(self) -> tuple[Sample, ...]:
@@ -276,3 +314,14 @@ class Monitor:
     def get_rate_limiter_summary(self) -> dict[str, Any]:
         """Return ``total_limiters`` and ``overall_health``, that of the worst one; None where there is none."""
         return limiter_summary(self._latest)
+
+
+def _refuse_others(collectors: Sequence[Any]) -> None:
+    for one in collectors:
+        name = getattr(one, "name", None)
+        if not isinstance(name, str) or not hasattr(one, "is_host") or not callable(getattr(one, "collect", None)):
+            raise CallInvalid(
+                f"collectors: expected something with a name, is_host and collect(), found {one!r:.60}",
+                path="collectors",
+                found=one,
+            )

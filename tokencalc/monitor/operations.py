@@ -16,7 +16,7 @@ from tokencalc.clock import NS_PER_S, SystemClock
 from tokencalc.errors import CallInvalid
 from tokencalc.limits.locks import own_lock
 from tokencalc.limits.metrics import WaitHistogram
-from tokencalc.monitor.samples import Sample, bounded
+from tokencalc.monitor.samples import LONGEST_NAME, Sample, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,14 @@ OTHER = "(other)"
 _RECENT = 200
 _MOST_CONTEXT = 20
 _SECRET = re.compile(r"key|token|secret|passw|auth|cookie|credential|session", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"(?<=://)[^\s/@]+(?=@)"  # https://user:password@host
+    r"|\bsk-(?:ant|or|proj|svcacct)-\S+"
+    r"|\b(?:sk|rk|gsk|xai|hf|r8|npm|pypi|glpat|whsec|gh[oprsu]|github_pat|xox[a-z])[-_](?=\S*\d)[\w.+/=-]{8,}"
+    r"|\b(?:AKIA|ASIA|AIza|ya29\.)[\w-]{12,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JSON web token
+    r"|(?i:\b(?:bearer|basic)\s+(?=\S*[\d=])\S{8,})"
+)
 _REDACTED = "(redacted)"
 _LONGEST_S = 10**9
 
@@ -257,4 +265,9 @@ def _kept(key: str, value: Any) -> str:
     if _SECRET.search(key):
         return _REDACTED
     # The text of any other object is foreign code, and may hold a whole prompt.
-    return bounded(value) if isinstance(value, str) else type(value).__name__
+    return bounded(without_secrets(value)) if isinstance(value, str) else type(value).__name__
+
+
+def without_secrets(text: str) -> str:
+    """Return the beginning of a text without passwords in addresses, and without what begins as well-known keys do."""
+    return _SECRET_TEXT.sub(_REDACTED, text[: 2 * LONGEST_NAME])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
 NO_LABELS: Mapping[str, str] = {}
@@ -79,6 +81,15 @@ class Told:
     def works(self, who: str) -> None:
         """Forget that it was broken."""
         self._texts.pop(who, None)
+
+
+def sample_of(found: object) -> Sample | None:
+    """Return what a foreign collector gave, where it is a sample; None for anything else."""
+    if not isinstance(found, Sample) or not isinstance(found.name, str) or not isinstance(found.labels, Mapping):
+        return None
+    texts = (*found.labels, *found.labels.values())
+    is_number = isinstance(found.value, int | float) and not isinstance(found.value, bool)
+    return found if is_number and abs(found.value) < math.inf and all(isinstance(one, str) for one in texts) else None
 
 
 def failure_text(error: BaseException) -> str:

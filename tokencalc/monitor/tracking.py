@@ -2,7 +2,7 @@
 
 ::
 
-    @track()                                  # plain and async functions, by their qualified name
+    @track                                    # plain and async functions, by their qualified name
     def analyse(): ...
 
     with track("data_processing", "DataAgent", user_id="u1"):
@@ -22,10 +22,10 @@ import inspect
 from asyncio import CancelledError
 from contextvars import ContextVar
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from tokencalc.errors import CallInvalid
-from tokencalc.monitor.operations import Operation, Operations, kept_context, named, status_from
+from tokencalc.monitor.operations import Operation, Operations, kept_context, named, status_from, without_secrets
 from tokencalc.monitor.samples import LONGEST_NAME
 
 if TYPE_CHECKING:
@@ -40,16 +40,20 @@ operations = Operations()
 """The operations of this process that `track` counts and `Monitor` collects, unless others are handed in."""
 
 
-class _Entered(NamedTuple):
-    """A block that was entered and not yet left; ``outer`` is the one around it."""
+class _Block:
+    """A block that was entered and not yet left."""
 
-    track: Track
-    started_ns: int
-    outer: _Entered | None
+    __slots__ = ("is_open", "started_ns", "track")
+
+    def __init__(self, track: Track, started_ns: int) -> None:
+        self.track = track
+        self.started_ns = started_ns
+        self.is_open = True
 
 
-# Of the thread or task, because one object may time blocks of many at once.
-_entered: ContextVar[_Entered | None] = ContextVar("tokencalc_track", default=None)
+# Of the thread or task, because one object may time blocks of many at once. They need not end in order: a generator's
+# block may outlive the one that it was begun in.
+_entered: ContextVar[tuple[_Block, ...]] = ContextVar("tokencalc_track", default=())
 
 _STOPPED = (CancelledError, GeneratorExit, KeyboardInterrupt)
 
@@ -77,13 +81,14 @@ class Handle:
                 found=status,
             )
         self._is_over = True
-        return self._track.finish(ended_ns - self._started_ns, known, None if error is None else error[:LONGEST_NAME])
+        said = None if error is None else without_secrets(error)[:LONGEST_NAME]
+        return self._track.finish(ended_ns - self._started_ns, known, said)
 
 
 class Track:
     """Times one operation, any number of times, in any number of threads and tasks at once."""
 
-    __slots__ = ("component", "context", "into", "operation")
+    __slots__ = ("_open", "component", "context", "into", "operation")
 
     def __init__(
         self, operation: Operation | None, context: dict[str, str], into: Operations, component: str = ""
@@ -93,6 +98,7 @@ class Track:
         self.component = component
         self.context = context
         self.into = into
+        self._open: list[_Block] = []
 
     def finish(self, duration_ns: int, status: Status, error: str | None = None) -> float:
         """Count one round and return its seconds."""
@@ -116,7 +122,9 @@ class Track:
     def __enter__(self) -> Self:
         """Start a round that ends with the block."""
         self._named()
-        _entered.set(_Entered(self, self.into.now_ns(), _entered.get()))
+        block = _Block(self, self.into.now_ns())
+        self._open.append(block)
+        _entered.set((*(outer for outer in _entered.get() if outer.is_open), block))
         return self
 
     def __exit__(
@@ -124,13 +132,21 @@ class Track:
     ) -> None:
         """Count the round; what was raised goes on."""
         ended_ns = self.into.now_ns()
-        block = _entered.get()
-        while block is not None and block.track is not self:
-            block = block.outer
-        if block is None:  # entered in a context that is not this one, as a generator that another thread closes
-            return
-        _entered.set(block.outer)
-        self.ended(ended_ns - block.started_ns, kind)
+        block = self._left()
+        if block is not None:
+            self.ended(ended_ns - block.started_ns, kind)
+
+    def _left(self) -> _Block | None:
+        """Return the block that ends: the last of this context, else the last of all; None where none is open."""
+        mine = [block for block in _entered.get() if block.track is self and block.is_open]
+        try:
+            # Some frameworks run each step of a generator in a context of its own.
+            block = mine[-1] if mine else self._open[-1]
+            self._open.remove(block)
+        except (IndexError, ValueError):
+            return None
+        block.is_open = False
+        return block
 
     async def __aenter__(self) -> Self:
         """Start a round that ends with the block."""
@@ -151,13 +167,14 @@ class Track:
 
     def __call__(self, function: _F) -> _F:
         """Time every call of a function, an async one until it is awaited to its end; name and doc stay."""
+        if isinstance(function, classmethod | staticmethod):
+            return cast("_F", type(function)(self(function.__func__)))
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise CallInvalid(
-                f"track: {function.__qualname__:.60} is a generator, whose call ends before its work begins; "
-                "put `with track(...)` inside it",
-                path="function",
-                found=function.__qualname__,
+            raise _refused(
+                function, "is a generator, whose call ends before its work begins; put `with track(...)` inside it"
             )
+        if inspect.isclass(function):
+            raise _refused(function, "is a class; put @track on its methods, on __init__ to time its making")
         if not callable(function):
             raise CallInvalid(f"track: expected a function, found {function!r:.60}", path="function", found=function)
         name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -165,13 +182,25 @@ class Track:
         return cast("_F", _timed_async(timed, function) if _is_async(function) else _timed(timed, function))
 
 
-def track(name: str | None = None, component: str = "", *, into: Operations | None = None, **context: Any) -> Track:
+def _refused(function: Any, why: str) -> CallInvalid:
+    name = function.__qualname__
+    return CallInvalid(f"track: {name:.200} {why}", path="function", found=name)
+
+
+@overload
+def track(name: _F, /) -> _F: ...
+@overload
+def track(name: str | None = None, component: str = "", *, into: Operations | None = None, **context: Any) -> Track: ...
+def track(name: Any = None, component: str = "", *, into: Operations | None = None, **context: Any) -> Any:
     """Return what times an operation; see the module for the ways to use it.
 
-    ``name`` may be left out for a decorator: then it is the function's qualified name. Further keywords
-    (``agent_name``, ``user_id``, ``priority``, ...) are kept with the operations that ended last, as bounded
-    texts; those that look like secrets are redacted. CallInvalid for a name that is no text.
+    ``name`` may be left out for a decorator, and then the brackets as well: it is the function's qualified name.
+    Further keywords (``agent_name``, ``user_id``, ``priority``, ...) are kept with the operations that ended last, as
+    bounded texts; those that look like secrets, by their name or their text, are redacted. CallInvalid for a name that
+    is no text.
     """
+    if callable(name) or isinstance(name, classmethod | staticmethod):
+        return Track(None, {}, operations)(name)
     operation = None if name is None else named(name, component)
     kept = kept_context(context) if context else {}
     return Track(operation, kept, operations if into is None else into, component)
