@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokencalc.jsontext import to_json
-from tokencalc.money import decimal_text, display_usd, round_half_even
+from tokencalc.money import decimal_text, dollars_text, round_half_even
 from tokencalc.reports.shares import percent_text
 from tokencalc.reports.text import safe_text
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WIDEST = 110
 """Wider than this a row is hard to follow."""
+
+dollars = dollars_text
+"""How every command writes an amount for people."""
 
 _THOUSAND, _MILLION = 10**3, 10**6
 _BAR_WIDTH = 40
@@ -87,17 +90,6 @@ def say_wrapped(text: str) -> None:
         safe_text(text, longest=4000), console().width, subsequent_indent="  ", break_long_words=False
     ):
         say(line)
-
-
-def dollars(amount: Decimal | None) -> str:
-    """Return an amount for people: ``$1.234500``, ``<$0.000001``, or ``unknown``."""
-    text = display_usd(amount)
-    if amount is None:
-        return text
-    for sign in ("-<", "<", "-"):
-        if text.startswith(sign):
-            return f"{sign}${text[len(sign) :]}"
-    return f"${text}"
 
 
 def number(count: int) -> str:

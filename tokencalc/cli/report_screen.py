@@ -9,8 +9,8 @@ import click
 from tokencalc.cli.output import counted, dollars, number, put, table, tokens
 from tokencalc.ledger.report import TIME_KEYS
 from tokencalc.reports.exports import budget_name, change_text, run_out_text
+from tokencalc.reports.keys import TAG
 from tokencalc.reports.shares import percent_text
-from tokencalc.reports.tagged import TAG
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:

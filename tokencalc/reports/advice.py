@@ -17,8 +17,8 @@ from tokencalc.errors import PriceUnknown
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.reports import would_be
+from tokencalc.reports.keys import is_wanted
 from tokencalc.reports.peers import Peers
-from tokencalc.reports.tagged import is_wanted
 from tokencalc.usage import CACHE_READ_METERS, CACHE_WRITE_METERS
 
 if TYPE_CHECKING:

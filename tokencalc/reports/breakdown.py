@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from tokencalc.money import round_half_even, usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.reports.before import compare, compared_stretches
-from tokencalc.reports.saving import CacheSaving, Savings
+from tokencalc.reports.corrected import Corrections
+from tokencalc.reports.keys import entry_value, is_wanted
+from tokencalc.reports.saving import CacheSaving, saving_of
 from tokencalc.reports.shares import ratio_of, share_of
-from tokencalc.reports.tagged import entry_value, is_wanted, read_report
+from tokencalc.reports.tagged import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,9 +136,9 @@ def _line(row: ReportRow, report: Report, savings: _Savings | None) -> Line:
 
 def _savings(engine: Engine, wanted: Wanted) -> _Savings:
     found: _Savings = defaultdict(CacheSaving)
-    zone, savings = zone_from(wanted.timezone), Savings(engine)
+    zone, corrections = zone_from(wanted.timezone), Corrections()
     for entry in engine.entries(since=wanted.since, until=wanted.until):
-        saving = savings.see(entry)
-        if (saving.calls or saving.left_out) and is_wanted(entry, wanted.where, zone):
-            found[tuple(entry_value(entry, key, zone) for key in wanted.group_by)] += saving
+        seen = corrections.see(entry)
+        if seen is not None and is_wanted(entry, wanted.where, zone):
+            found[tuple(entry_value(entry, key, zone) for key in wanted.group_by)] += saving_of(engine, seen)
     return found

@@ -11,9 +11,11 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.jsontext import json_value, to_json
+from tokencalc.money import dollars_text
 from tokencalc.reports.document import budget_document, row_document, unpriced_document
-from tokencalc.reports.markdown import MOST_ROWS, cost_text, dollars_text, markdown_table
+from tokencalc.reports.markdown import MOST_ROWS, cost_text
 from tokencalc.reports.shares import percent_text
+from tokencalc.reports.tables import markdown_table
 from tokencalc.reports.text import csv_cell, markdown_code, markdown_text
 
 if TYPE_CHECKING:
@@ -181,12 +183,9 @@ def breakdown_markdown(found: Breakdown, outlook: Outlook | None = None, advised
 def _table(found: Breakdown) -> Iterator[str]:
     keys = found.report.group_by
     heads = (*map(markdown_text, keys), "Cost", "Share", "Calls", "A call", "Input", "Cache read", "Output")
-    rows = [(*(_name(line.row.key[key]) for key in keys), *_figures(line)) for line in found.lines[:MOST_ROWS]]
+    rows = [(*(_name(line.row.key[key]) for key in keys), *_figures(line)) for line in found.lines] if keys else []
     total = (*("**Total**", *("" for _ in keys[1:]))[: len(keys)], *_figures(found.total))
-    yield from markdown_table(heads, [*(rows if keys else ()), total], text_columns=tuple(range(len(keys))))
-    if len(found.lines) > MOST_ROWS:
-        yield f"{len(found.lines) - MOST_ROWS} more rows are in the total; JSON and CSV list them."
-        yield ""
+    yield from markdown_table(heads, rows, texts=range(len(keys)), most=MOST_ROWS, total=total)
     if found.report.unpriced_calls:
         yield f"Not in the total, or only in part: {found.report.unpriced_calls:,} calls without a whole price."
         yield ""

@@ -17,7 +17,7 @@ from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.money import pico_from_usd
 from tokencalc.periods import zone_from
 from tokencalc.reports.forecast import FEWEST_DAYS, Rates, forecast, slices_between
-from tokencalc.reports.tagged import is_tag
+from tokencalc.reports.keys import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
