@@ -106,8 +106,9 @@ def break_down(engine: Engine, wanted: Wanted, *, now: datetime, with_savings: b
             engine, group_by=keys, since=since, until=until, where=wanted.where, timezone=wanted.timezone
         )
 
-    report = read(wanted.group_by, wanted.since, wanted.until)
-    notional = [row for row in read(("notional",), wanted.since, wanted.until).rows if row.notional]
+    # One look at the ledger for all that is said of the interval itself.
+    whole = read((*wanted.group_by, _NOTIONAL), wanted.since, wanted.until)
+    report, notional = whole.by(wanted.group_by), [row for row in whole.by((_NOTIONAL,)).rows if row.notional]
     savings = _savings(engine, wanted) if with_savings else None
     stretches = compared_stretches(wanted.since, wanted.until, now=now, kind=wanted.kind, timezone=wanted.timezone)
     return Breakdown(
@@ -122,10 +123,11 @@ def break_down(engine: Engine, wanted: Wanted, *, now: datetime, with_savings: b
         ),
         notional_usd=usd_from_pico(sum(row.cost_pico for row in notional)),
         notional_calls=sum(row.calls for row in notional),
-        comparison=None if stretches is None else compare(read, wanted.group_by, stretches),
+        comparison=None if stretches is None else compare(read, report, stretches),
     )
 
 
+_NOTIONAL = "notional"
 _Savings = defaultdict[tuple[object, ...], CacheSaving]
 
 
