@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     """Reads a report by keys over an interval."""
 
 
-_BEGINNING = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
-"""Before it no zone has a date."""
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before it no ledger has an instant."""
 
 
 class Stretch(NamedTuple):
@@ -89,10 +89,10 @@ def compared_stretches(
     cut = min(end, now)
     if kind is not None:
         period = period_at(kind, since - timedelta(microseconds=1), timezone=timezone)
-        if period.start is None or period.end is None:
+        if period.start is None or period.end is None or period.start < _BEGINNING:
             return None
         whole = Stretch(period.start, period.end)
-    elif end - since < since - _BEGINNING:
+    elif end - since <= since - _BEGINNING:
         whole = Stretch(since - (end - since), since)
     else:
         return None
