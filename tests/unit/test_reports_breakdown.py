@@ -18,7 +18,7 @@ from tokencalc.errors import CallInvalid
 from tokencalc.periods import PeriodKind, period_at
 from tokencalc.reports.before import compared_stretches
 from tokencalc.reports.breakdown import Breakdown, Wanted, break_down
-from tokencalc.reports.exports import change_text
+from tokencalc.reports.words import change_text
 from tokencalc.usage import Usage
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ _PERIODS = ("hour", "day", "week", "month", "total")
 @click.option(
     "--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer or tag:team=x."
 )
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows on the screen.")
 @click.option("--advice", is_flag=True, help="Look at each call: what caching saved, and what would have saved more.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV: every digit, no formulas, no total.")
 @click.option("--jsonl", "as_jsonl", is_flag=True, help="Print the rows as JSON Lines: every digit, no total.")
@@ -81,6 +81,8 @@ def report(  # noqa: PLR0913  # one argument for each option
     """Show where the money went, and where it is going."""
     now = SystemClock().now()
     form = _form(json=as_json, jsonl=as_jsonl, csv=as_csv, markdown=as_markdown)
+    if form and top is not None:
+        raise CallInvalid(f"top: --{form} has every row, so that they add up; leave out --top", path="top", found=top)
     keys = tuple(dict.fromkeys(key.strip() for text in by for key in text.split(",")))
     filters: dict[str, str | bool | None] = {**filters_from(where)}
     is_whole = form == "markdown" and not keys and not filters and not advice

@@ -1,7 +1,7 @@
 """Where the money went, by any keys: each group's cost, tokens, calls, share, ratios, and the change since before.
 
-All of it comes from the rollups, so that it takes as long for ten million calls as
-for ten thousand; only tags and what caching saved need a look at each call.
+All of it comes from the rollups, whose rows hardly grow with the calls; only tags
+and what caching saved need a look at each call.
 """
 
 from __future__ import annotations
