@@ -212,7 +212,10 @@ def test_a_month_longer_than_the_one_before_is_compared_with_all_of_it() -> None
     assert found.before == found.whole_before
 
 
-@pytest.mark.parametrize(("since", "kind"), [(None, None), (None, "total"), ("2026-12-01", "month")])
+@pytest.mark.parametrize(
+    ("since", "kind"),
+    [(None, None), (None, "total"), ("2026-12-01", "month"), ("1970-01-01", "month"), ("1970-01-01", None)],
+)
 def test_without_a_beginning_or_before_it_nothing_is_compared(since: str | None, kind: PeriodKind | None) -> None:
     start = None if since is None else instant_from(since, name="since")
     assert compared_stretches(start, None, now=CLOCK.now(), kind=kind, timezone="UTC") is None

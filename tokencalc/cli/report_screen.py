@@ -117,7 +117,11 @@ def _show_outlook(outlook: Outlook) -> None:
 
 def _show_advice(advised: Advised) -> None:
     put()
-    left = f" ({number(advised.left_out)} left out: not billed, or without a whole price)" if advised.left_out else ""
+    left = (
+        f" ({number(advised.left_out)} left out: not billed at our prices, or without a whole one)"
+        if advised.left_out
+        else ""
+    )
     cut = ", the newest" if advised.is_cut else ""
     if not advised.advice:
         put(f"Advice: of {counted(advised.calls, 'call')}{cut}{left}, none is found that saves.")
