@@ -37,9 +37,13 @@ def to_json(payload: object, *, indent: int | None = None) -> str:
     """Return JSON text of a payload: Decimals as strings, instants as ISO 8601 with Z, records as objects.
 
     Plain ASCII, so that no reader and no terminal is surprised; numbers that are
-    not finite become null. Raises CallInvalid for what JSON cannot say, by its path.
+    not finite become null. Where it lands in the log of a CI run, no text in it is a
+    command for the runner. Raises CallInvalid for what JSON cannot say, by its path.
     """
-    return json.dumps(json_value(payload), indent=indent, allow_nan=False)
+    text = json.dumps(json_value(payload), indent=indent, allow_nan=False)
+    # A runner obeys ##[...] anywhere in a line, and ::...:: at its beginning, where JSON has no text. Two signs and a
+    # bracket stand in a document only inside text, where an escape means the same.
+    return text.replace("##[", "#\\u0023[")
 
 
 def json_value(payload: object, *, path: str = "payload", depth: int = 0) -> JsonValue:

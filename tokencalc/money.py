@@ -155,6 +155,12 @@ def display_usd(amount: Decimal | None) -> str:
     return f"{sign}{whole // 10**6:,}.{whole % 10**6:06d}"
 
 
+def dollars_text(amount: Decimal | None) -> str:
+    """Dollars for people with their sign: ``$1.234500``, ``-$1.234500``, ``<$0.000001``, ``unknown`` for None."""
+    text = display_usd(amount)
+    return text if amount is None else f"${text}".replace("$-", "-$").replace("$<", "<$")
+
+
 def decimal_text(number: Decimal) -> str:
     """Plain decimal text without exponent, for machines."""
     return format(number, "f")

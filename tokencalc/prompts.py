@@ -263,8 +263,8 @@ def _compared(  # noqa: PLR0913  # one comparison
         high = _evaluate(catalog, call, Usage(input_tokens=counted.high, output_tokens=output))
     except PriceUnknown:  # no card on that day
         return None
-    if found.total_pico is None or high.total_pico is None or high.total_pico >= low:
-        return None
+    if not found.total_pico or high.total_pico is None or high.total_pico >= low:
+        return None  # what is free is an offer to try it, and no price to plan with
     if basis == "price_band" and found.total_pico * PRICE_BAND < cost:
         return None
     return CheaperModel(
@@ -296,7 +296,10 @@ def class_basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
     ):
         return None
     # A fine-tuned model answers for whoever trained it, and for nobody else.
-    if other.model.startswith("ft:"):
+    if other.model.startswith("ft:") or is_trial(other.model):
+        return None
+    # Reasoning is billed as output: a model that reasons where ours does not gives other, and more, tokens back.
+    if reasons_alike(ours, other) is False:
         return None
     if line_of(ours.model) == line_of(other.model):
         # An old generation may get a price late, as a dated name does; it is no equal for that.
@@ -306,6 +309,19 @@ def class_basis(ours: ModelFacts, other: ModelFacts) -> Basis | None:
         return "same_line"
     # The same provider tells its classes apart by other names; a price says nothing against that.
     return "price_band" if ours.provider != other.provider else None
+
+
+def reasons_alike(ours: ModelFacts, other: ModelFacts) -> bool | None:
+    """Whether the request that we make lets both models reason, or neither; None where no source says so of one."""
+    if ours.reasoning is None or other.reasoning is None:
+        return None
+    # A request to a model that never reasons cannot have asked for it.
+    return ours.reasoning == other.reasoning or (ours.reasoning, other.reasoning) == ("never", "on_request")
+
+
+def is_trial(model: str) -> bool:
+    """Whether a name says that the model is no release: a preview, an experiment."""
+    return not _TRIALS.isdisjoint(re.split(r"[^a-z0-9]+", model.lower()))
 
 
 def line_of(model: str) -> frozenset[str]:
@@ -333,5 +349,6 @@ _GENERATION = re.compile(
     # Neither 70b nor 32k, which are sizes, nor 0301, 2512 and 08-2024, which are dates.
     r"(?<![0-9.])(?P<first>0|[1-9]\d?)(?![0-9]|-20\d\d$)(?:o|n)?(?![a-z0-9])(?:[.-](?P<second>\d)(?![a-z0-9]))?"
 )
-_RELEASES = frozenset({"latest", "preview", "exp", "experimental", "beta", "v"})
+_TRIALS = frozenset({"preview", "exp", "experimental", "beta"})
+_RELEASES = _TRIALS | {"latest", "v"}
 """Words that name a release and no line."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,10 +17,13 @@ from hypothesis import strategies as st
 from tokencalc import Budget, Engine, Usage
 from tokencalc.clock import ManualClock
 from tokencalc.config import Settings
+from tokencalc.errors import LedgerCorrupt
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import PERIOD_KINDS, period_at
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tokencalc.ledger.records import Entry
 
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns")
@@ -173,3 +178,25 @@ def test_a_budget_counts_what_its_period_holds_around_a_change_of_the_clock(
         assert engine.verify().problems == ()
     ends = sorted({period_at(budget.period, at, timezone=zone).end or at for at in calls_made})
     assert kind == "total" or len(ends) == len(spans)
+
+
+@settings(max_examples=30)
+@given(st.lists(calls, max_size=12), st.lists(st.sampled_from(KEYS), unique=True, max_size=4), st.data())
+def test_a_report_by_fewer_keys_is_that_of_the_ledger(
+    drawn: list[dict[str, Any]], keys: list[str], data: st.DataObject
+) -> None:
+    fewer = data.draw(st.lists(st.sampled_from(keys), unique=True)) if keys else []
+    with Engine.open(":memory:", clock=ManualClock(START + timedelta(days=30))) as engine:
+        engine.record_many(drawn)
+        assert engine.report(group_by=keys).by(fewer) == engine.report(group_by=fewer)
+
+
+@pytest.mark.parametrize("keys", [(), ("model",), ("day",)])
+def test_a_sum_without_its_dimension_is_found_out_and_not_left_out(keys: tuple[str, ...], tmp_path: Path) -> None:
+    with Engine.open(tmp_path / "usage.db", clock=ManualClock(START)) as engine:
+        engine.record(model="gpt-4o", usage=Usage(input_tokens=10))
+        engine.record(model="gpt-4.1", usage=Usage(input_tokens=10))
+    with closing(sqlite3.connect(tmp_path / "usage.db")) as connection, connection:
+        connection.execute("DELETE FROM dimension WHERE model = 'gpt-4o'")
+    with Engine.open(tmp_path / "usage.db") as engine, pytest.raises(LedgerCorrupt, match="cannot be read"):
+        engine.report(group_by=keys, where={"model": "gpt-4.1"})

@@ -24,7 +24,7 @@ from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.report import Report, ReportRow
 from tokencalc.ledger.unpriced import Unpriced
-from tokencalc.money import usd_from_pico
+from tokencalc.money import dollars_text, usd_from_pico
 from tokencalc.periods import period_at
 from tokencalc.reports.advice import Advice, Advised
 from tokencalc.reports.before import Change, Compared, Comparison, Stretch
@@ -37,7 +37,6 @@ from tokencalc.reports.exports import (
     breakdown_jsonl,
     breakdown_markdown,
 )
-from tokencalc.reports.markdown import dollars_text
 from tokencalc.reports.outlook import Outlook, look_ahead
 from tokencalc.reports.text import csv_cell, printable
 from tokencalc.usage import Usage
@@ -232,6 +231,9 @@ def test_a_name_is_harmless_in_every_form(
         assert all(char.isprintable() or char == "\n" for char in text)
     shown = (*lines, *markdown.splitlines(), *breakdown_csv(found).splitlines())
     assert not any("::error" in line or "##[" in line for line in shown)
+    # A runner reads ##[...] wherever it stands, and ::...:: where a line begins.
+    machine = (*breakdown_json(found, None, advised).splitlines(), *breakdown_jsonl(found).splitlines())
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in machine)
     for line in markdown.splitlines():
         outside = re.sub(r"(`+) ?.*? ?\1", "", line.replace("\\|", ""))
         assert not any(mark in outside for mark in ("<script>", "](http:", "http://evil.example"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,9 +221,56 @@ def test_cached_tokens_are_those_that_were_read(tmp_path: Path) -> None:
     with Engine.open(path) as engine:
         usage = Usage(input_tokens=9_000_000, cache_read_tokens=1_576_836, cache_write_5m_tokens=5_000_000)
         engine.record(model="claude-sonnet-4-5", usage=usage)
-    heads, _, row, *_ = shown("report", "--ledger", path).splitlines()
-    cells = (re.split(" {2,}", line.strip()) for line in (heads, row))
-    assert dict(zip(*cells, strict=True))["cached"] == "1.58M"
+    (row,) = figures_shown(shown("report", "--ledger", path))
+    assert row["cached"] == "1.58M"
+
+
+def figures_shown(text: str) -> list[dict[str, str]]:
+    """The rows of a report's tables, each with the figures that all of them show of it."""
+    rows: dict[str, dict[str, str]] = {}
+    heads: list[str] = []
+    for line in text.splitlines():
+        cells = re.split(" {2,}", line.strip())
+        if cells[0] in {"provider", "model", "agent"}:
+            heads = cells
+        elif heads and len(cells) == len(heads):
+            rows.setdefault(cells[0], {}).update(zip(heads, cells, strict=True))
+    return list(rows.values())
+
+
+def test_every_figure_of_a_report_is_on_a_screen_of_80_columns(tmp_path: Path) -> None:
+    path = str(tmp_path / "usage.db")
+    with Engine.open(path) as engine:
+        for at in (None, engine.clock.now() - timedelta(days=31)):
+            usage = Usage(input_tokens=3000, cache_read_tokens=1000, output_tokens=200)
+            engine.record(model="claude-sonnet-4-5", usage=usage, at=at)
+    since = (datetime.now(UTC) - timedelta(days=30)).isoformat()
+    (row,) = figures_shown(shown("report", "--ledger", path, "--since", since, "--advice"))
+    assert row == {
+        "provider": "anthropic",
+        "model": "claude-sonnet-4-5",
+        "cost": "$0.009300",
+        "share": "100.0 %",
+        "calls": "1",
+        "a call": "$0.009300",
+        "change": "+0.0 %",
+        "saved": "$0.002700",
+        "input": "3,000",
+        "cached": "1,000",
+        "output": "200",
+        "out/in": "0.067",
+    }
+    markdown = run("report", "--ledger", path, "--since", since, "--advice", "--markdown").stdout
+    heads, _, total = (markdown.splitlines()[line].strip("| ").split(" | ") for line in (0, 1, 2))
+    found = dict(zip(heads, total, strict=True))
+    assert (found["Out/in"], found["Change"], found["Saved by caching"]) == ("0.067", "+0.0 %", "$0.002700")
+
+
+@pytest.mark.parametrize("form", ["--csv", "--jsonl", "--json", "--markdown"])
+def test_the_top_rows_are_for_the_screen_and_no_other_form_drops_any(form: str, ledger: str) -> None:
+    result = run("report", "--ledger", ledger, form, "--top", "1")
+    assert result.exit_code == 2
+    assert f"top: {form} has every row, so that they add up; leave out --top" in result.stderr
 
 
 def test_a_report_exits_with_5_for_unpriced_calls_where_asked(ledger: str) -> None:

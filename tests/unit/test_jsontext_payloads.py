@@ -147,3 +147,11 @@ def test_every_digit_of_money_comes_back(amount: Decimal) -> None:
 )
 def test_plain_json_stays_as_it_is(payload: object) -> None:
     assert payload == json.loads(to_json(payload))
+
+
+@pytest.mark.parametrize("text", ["##[error]x", "a ##[group]", "\\##[x]", "###[x]##["])
+def test_no_text_is_a_command_for_a_runner_and_all_of_it_comes_back(text: str) -> None:
+    for indent in (None, 2):
+        written = to_json({text: [text]}, indent=indent)
+        assert "##[" not in written
+        assert json.loads(written) == {text: [text]}

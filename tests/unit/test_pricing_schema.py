@@ -46,6 +46,8 @@ FAULTS = [
     ('id = "rocket-1"', 'id = "rocket-1"\naliases = "rocket"', r"expected a list"),
     ('id = "rocket-1"', 'id = "rocket-1"\ndated = "yes"', r"expected true or false"),
     ('id = "rocket-1"', 'id = "rocket-1"\noutput_limit_tokens = 0', r"whole number of at least 1"),
+    ('id = "rocket-1"', 'id = "rocket-1"\ncacheable_from_tokens = 0', r"whole number of at least 1"),
+    ('id = "rocket-1"', 'id = "rocket-1"\nreasoning = "often"', r"reasoning: .*never"),
     ('id = "rocket-1"', 'id = "rocket-1"\nmode = "txt"', r"did you mean 'text'"),
     ('id = "rocket-1"', 'id = "rocket-1"\ntokenizer = "cluade"', r"did you mean 'claude'"),
     ('provider = "acme"', 'provider = "acme"\n[priced_as]\nreasoning = "outptu"', r"did you mean 'output'"),

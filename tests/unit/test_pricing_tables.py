@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.compile_prices import COMPILED, compiled
+from tests.architecture.imports import ROOT
 from tokencalc.errors import PriceTableInvalid, PriceUnknown
 from tokencalc.pricing.card import ModelFacts, Rate, RateCard
 from tokencalc.pricing.catalog import Catalog
@@ -154,6 +156,34 @@ def test_text_models_of_the_main_families_know_their_output_limit() -> None:
     unknown = [name for name in names if CATALOG.resolve(name).output_limit_tokens is None]
 
     assert unknown == []
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "from_tokens", "model"),
+    [
+        ("never", None, "gpt-4.1"),
+        ("on_request", None, "gpt-5.1"),
+        ("by_default", None, "gpt-5-mini"),
+        ("on_request", 4096, "claude-haiku-4-5"),
+        ("on_request", 1024, "claude-sonnet-4-5-20250929"),
+        ("by_default", 512, "claude-opus-5-5"),
+        ("by_default", None, "gemini-2.5-flash"),
+        (None, None, "gpt-5.3"),
+    ],
+)
+def test_what_advice_rests_on_is_known_of_models_or_left_out(
+    reasoning: str | None, from_tokens: int | None, model: str
+) -> None:
+    facts = CATALOG.resolve(model)
+    assert (reasoning, from_tokens) == (facts.reasoning, facts.cacheable_from_tokens)
+
+
+@pytest.mark.parametrize(("fact", "source"), [("reasoning", "reasoning"), ("cacheable_from_tokens", "caching")])
+def test_a_table_that_states_such_a_fact_says_where_it_stands(fact: str, source: str) -> None:
+    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "pricing").glob("*.toml")]
+    stating = [table for table in tables if any(fact in model for model in table["model"])]
+    assert stating
+    assert all(SOURCE.fullmatch(table["sources"][source]) for table in stating)
 
 
 def test_the_file_must_bear_the_providers_name(tmp_path: Path) -> None:

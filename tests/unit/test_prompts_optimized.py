@@ -81,6 +81,12 @@ def test_the_text_is_shorter_and_every_saving_is_a_difference_of_counts_at_the_c
     assert [(one.kind, one.places) for one in advice.changes] == [("repeated_lines", 1), ("filler", 1), ("filler", 1)]
 
 
+def test_a_model_that_is_known_to_reason_where_ours_does_not_and_a_preview_are_other_classes(engine: Engine) -> None:
+    advice = engine.optimize_prompt(WORDY * 50, model="gpt-4.1", max_output_tokens=100)
+    assert _same_line(advice) == [("openai", "gpt-5.1")], "gpt-5 reasons by default, gpt-5.1 where a request asks"
+    assert not any(model.model == "gpt-5" or "preview" in model.model for model in advice.cheaper)
+
+
 def test_a_text_with_nothing_to_spare_comes_back_as_it_is(engine: Engine) -> None:
     advice = engine.optimize_prompt(SHORT, model="gpt-4o")
     assert (SHORT, (), 0, Decimal(0)) == (advice.text, advice.changes, advice.tokens_saved, advice.saved_usd)

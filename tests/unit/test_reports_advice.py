@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.contract.tables import use_prices
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
+from tokencalc.pricing.catalog import Catalog
 from tokencalc.reports import advice
 from tokencalc.reports.advice import Advice, Advised, advise
 from tokencalc.reports.breakdown import Wanted
@@ -60,6 +61,106 @@ def test_a_cheaper_model_of_the_line_is_named_with_what_it_saves(engine: Engine)
 def test_a_model_that_cannot_take_every_call_is_not_named(engine: Engine) -> None:
     engine.record(model="claude-opus-4-1", usage=Usage(input_tokens=1000, output_tokens=900_000))
     assert of_kind(advise(engine, Wanted()), "cheaper_model") == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "model"),
+    [
+        # gpt-5 and its small ones reason unless told not to; gpt-5.1 and later do where a request asks.
+        ("gpt-5.1", "gpt-4o"),
+        ("gpt-5.1", "gpt-4.1"),
+        (None, "gpt-4.1-mini"),
+        (None, "gpt-4.1-nano"),
+        # A preview was no release to compare with, and a free experiment is no price.
+        (None, "gpt-4.5-preview"),
+        (None, "gemini-1.5-flash"),
+        # Opus 4.8 reasons on request, Opus 5 and later by default.
+        (None, "claude-opus-4-8"),
+        ("claude-opus-5-5", "claude-opus-5"),
+    ],
+)
+def test_a_cheaper_model_is_one_of_which_it_is_known_that_it_reasons_alike(
+    expected: str | None, model: str, engine: Engine
+) -> None:
+    engine.record(model=model, usage=Usage(input_tokens=10_000, output_tokens=100))
+    found = of_kind(advise(engine, Wanted()), "cheaper_model")
+    assert [expected] * (expected is not None) == [item.values["to_model"] for item in found]
+
+
+def test_both_sides_are_priced_in_the_tier_in_which_the_calls_were_served(engine: Engine) -> None:
+    usage = Usage(input_tokens=10_000, output_tokens=100, service_tier="priority")
+    engine.record(model="gpt-4.1", usage=usage)
+    (found,) = of_kind(advise(engine, Wanted()), "cheaper_model")
+    before, after = (price(engine, name, usage) for name in ("gpt-4.1", str(found.values["to_model"])))
+    assert (before, after) == (found.cost_usd, found.after_usd)
+    plain = Usage(input_tokens=10_000, output_tokens=100)
+    assert after > price(engine, str(found.values["to_model"]), plain), "it has a price of its own in that tier"
+
+
+BIG = """
+[[model]]
+id = "{model}"
+tokenizer = "openai"
+encoding = "o200k_base"
+context_window_tokens = 100000
+{facts}
+[[model.card]]
+effective_from = {since}
+rates = {{ input_per_mtok = "{rate}", output_per_mtok = "{rate}" }}
+source = "https://acme.example/prices"
+checked_on = 2026-11-01
+{more}
+"""
+
+
+def use_tables(engine: Engine, folder: Path, *tables: tuple[str, tuple[tuple[str, str, str, str, str], ...]]) -> None:
+    """Give an engine tables of sellers: each model with its rate, first day, facts and what its card has more."""
+    files = []
+    for provider, models in tables:
+        text = f'provider = "{provider}"\nname = "{provider}"\n[standard]\nprocessing = ["sync"]\n'
+        for model, rate, since, facts, more in models:
+            text += BIG.format(model=model, rate=rate, since=since, facts=facts, more=more)
+        files.append(folder / f"{provider}.toml")
+        files[-1].write_text(text, encoding="utf-8")
+    engine.catalog = Catalog.packaged().with_files(files)
+    object.__setattr__(engine.verbs.drafts, "catalog", engine.catalog)
+
+
+NEVER = 'reasoning = "never"'
+
+
+@pytest.mark.parametrize(
+    ("expected", "seller", "model", "rate", "since", "facts", "more"),
+    [
+        (["big-v"], "acme", "big-v", "9", "2026-01-01", NEVER, ""),
+        ([], "acme", "big-v", "9", "2025-12-31", NEVER, ""),  # older than ours
+        ([], "acme", "big-v", "9", "2026-01-01", "", ""),  # nobody says whether it reasons
+        ([], "acme", "big-preview", "9", "2026-01-01", NEVER, ""),
+        ([], "acme", "big-v", "0", "2026-01-01", NEVER, ""),
+        (["big"], "other", "big", "9", "2026-01-01", NEVER, ""),
+        ([], "other", "big", "9", "2026-01-01", NEVER, 'imported = "a set"'),  # nobody compared it with its list
+        (["big-v"], "acme", "big-v", "9", "2026-01-01", NEVER, 'imported = "a set"'),  # the seller is ours already
+    ],
+)
+def test_a_cheaper_model_is_no_older_one_no_trial_and_at_another_seller_no_unseen_price(  # a table's row
+    expected: list[str],
+    seller: str,
+    model: str,
+    rate: str,
+    since: str,
+    facts: str,
+    more: str,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    ours, other = ("big", "10", "2026-01-01", NEVER, ""), (model, rate, since, facts, more)
+    if seller == "acme":
+        use_tables(engine, tmp_path, ("acme", (ours, other)))
+    else:
+        use_tables(engine, tmp_path, ("acme", (ours,)), (seller, (other,)))
+    engine.record(model="big", provider="acme", usage=Usage(input_tokens=10_000, output_tokens=100))
+    found = of_kind(advise(engine, Wanted()), "cheaper_model")
+    assert expected == [item.values["to_model"] for item in found]
 
 
 def test_batches_are_advised_at_their_own_rates_and_not_to_calls_that_are_some(engine: Engine, tmp_path: Path) -> None:
@@ -121,6 +222,50 @@ def test_calls_far_apart_too_short_or_without_a_price_for_reads_are_not_told_to_
     assert of_kind(advise(engine, Wanted()), "caching") == []
 
 
+@pytest.mark.parametrize(
+    ("expected", "model", "tokens"),
+    [
+        # The least that each of them caches, of which half of the input is needed.
+        (1, "claude-sonnet-4-5", 2048),
+        (0, "claude-sonnet-4-5", 2047),
+        (1, "claude-opus-4-5", 8192),
+        (0, "claude-opus-4-5", 8191),
+        (0, "claude-haiku-4-5", 8000),
+        # They cache unasked: that nothing was read is what the same beginning of each call would have given.
+        (0, "gpt-4o", 100_000),
+        (0, "gemini-2.5-flash", 100_000),
+        (0, "deepseek-chat", 50_000),
+    ],
+)
+def test_caching_is_advised_from_the_least_on_that_a_model_caches_when_asked(
+    expected: int, model: str, tokens: int, engine: Engine
+) -> None:
+    for minute in range(4):
+        engine.record(model=model, usage=Usage(input_tokens=tokens), at=CLOCK.now() - timedelta(minutes=minute))
+    found = advise(engine, Wanted())
+    assert (found.calls, found.left_out, len(of_kind(found, "caching"))) == (4, 0, expected)
+
+
+@pytest.mark.parametrize(("expected", "storage"), [(1, ""), (0, ', cache_storage_token_hour_per_mtok_hour = "1"')])
+def test_where_the_storage_of_a_cache_is_billed_nobody_knows_what_it_would_save(
+    expected: int, storage: str, engine: Engine, tmp_path: Path
+) -> None:
+    table = tmp_path / "acme.toml"
+    rates = f'input_per_mtok = "2", cache_read_per_mtok = "0.2", output_per_mtok = "8"{storage}'
+    table.write_text(
+        'provider = "acme"\nname = "Acme"\n[[model]]\nid = "big"\ncacheable_from_tokens = 1024\n[[model.card]]\n'
+        f'effective_from = 2026-01-01\nrates = {{ {rates} }}\nsource = "list"\nchecked_on = 2026-11-01\n',
+        encoding="utf-8",
+    )
+    engine.catalog = Catalog.packaged().with_files([table])
+    object.__setattr__(engine.verbs.drafts, "catalog", engine.catalog)
+    for minute in range(4):
+        usage = Usage(input_tokens=9000)
+        engine.record(model="big", provider="acme", usage=usage, at=CLOCK.now() - timedelta(minutes=minute))
+    found = advise(engine, Wanted())
+    assert (found.left_out, len(of_kind(found, "caching"))) == (0, expected)
+
+
 def test_a_cache_that_costs_more_than_it_gives_is_told_to_stop(engine: Engine) -> None:
     usage = Usage(input_tokens=10_000, cache_write_5m_tokens=10_000)
     engine.record(model="claude-sonnet-4-5", usage=usage, agent_id="a")
@@ -137,6 +282,19 @@ def test_only_billed_calls_with_a_whole_price_are_looked_at_and_the_rest_is_coun
     engine.record(model="gpt-4o", cost_usd="3")
     engine.record(model="gpt-4o", usage=Usage.from_parts([usage, usage]))
     assert advise(engine, Wanted()) == Advised(advice=(), calls=4, left_out=4, is_cut=False)
+
+
+def test_what_a_caller_said_that_it_was_billed_is_not_compared_with_our_prices(engine: Engine, tmp_path: Path) -> None:
+    rates = {"input_per_mtok": "2", "output_per_mtok": "8"}
+    for _ in range(5):
+        usage = Usage(input_tokens=10_000, output_tokens=1000)
+        engine.record(model="sled", provider="acme", usage=usage, cost_usd="0.0001")
+    use_prices(engine, tmp_path, {"sled": rates}, {"sled": {**rates, "input_per_mtok": "1"}})
+    assert advise(engine, Wanted()) == Advised(advice=(), calls=5, left_out=5, is_cut=False)
+    # A correction replaces the caller's figure by the tables' price.
+    engine.reprice(since="2026-01-01", apply=True)
+    (found,) = of_kind(advise(engine, Wanted()), "batch")
+    assert (found.calls, found.cost_usd, found.saved_usd) == (5, Decimal("0.14"), Decimal("0.05"))
 
 
 def test_an_empty_ledger_gets_no_advice(engine: Engine) -> None:

@@ -18,7 +18,7 @@ from tokencalc.errors import CallInvalid
 from tokencalc.periods import PeriodKind, period_at
 from tokencalc.reports.before import compared_stretches
 from tokencalc.reports.breakdown import Breakdown, Wanted, break_down
-from tokencalc.reports.exports import change_text
+from tokencalc.reports.words import change_text
 from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
@@ -212,10 +212,30 @@ def test_a_month_longer_than_the_one_before_is_compared_with_all_of_it() -> None
     assert found.before == found.whole_before
 
 
-@pytest.mark.parametrize(("since", "kind"), [(None, None), (None, "total"), ("2026-12-01", "month")])
+@pytest.mark.parametrize(
+    ("since", "kind"),
+    [(None, None), (None, "total"), ("2026-12-01", "month"), ("1970-01-01", "month"), ("1970-01-01", None)],
+)
 def test_without_a_beginning_or_before_it_nothing_is_compared(since: str | None, kind: PeriodKind | None) -> None:
     start = None if since is None else instant_from(since, name="since")
     assert compared_stretches(start, None, now=CLOCK.now(), kind=kind, timezone="UTC") is None
+
+
+@pytest.mark.parametrize("until", ["8998-01-01", "2090-01-01"])
+def test_an_interval_longer_than_all_the_time_before_it_is_compared_with_nothing(until: str, engine: Engine) -> None:
+    engine.record(model="m", cost_usd=1)
+    ends = [instant_from(text, name="end") for text in ("2026-11-20", until)]
+    found = break_down(engine, Wanted(since=ends[0], until=ends[1]), now=CLOCK.now())
+    assert (found.comparison, found.total.row.cost_usd) == (None, Decimal(1))
+
+
+def test_what_is_booked_ahead_of_its_time_is_in_the_report_and_not_in_the_comparison(engine: Engine) -> None:
+    for at, usd in (("2026-10-03", 1), ("2026-11-03", 3), ("2026-11-25", 50)):
+        engine.record(model="m", cost_usd=usd, at=at)
+    found = month(engine, "model")
+    assert found.comparison is not None
+    assert (found.total.row.cost_usd, found.comparison.total.now.cost_usd) == (Decimal(53), Decimal(3))
+    assert [(row.now.cost_usd, row.before.cost_usd) for row in found.comparison.rows] == [(Decimal(3), Decimal(1))]
 
 
 def test_the_picture_of_a_report_is_drawn_again_as_the_docs_show_it(tmp_path: Path) -> None:

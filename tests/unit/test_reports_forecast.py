@@ -6,7 +6,7 @@ import random
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,9 +14,12 @@ import pytest
 from tokencalc.budgets.budget import Budget
 from tokencalc.clock import ManualClock, instant_from
 from tokencalc.engine import Engine
+from tokencalc.ledger.report import Report, report
+from tokencalc.reports import outlook as outlook_room
 from tokencalc.reports.breakdown import Wanted, break_down
 from tokencalc.reports.forecast import FEWEST_DAYS, Rates, Slice, forecast, slices_between
 from tokencalc.reports.outlook import Outlook, budgets_run_out, look_ahead
+from tokencalc.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,6 +168,51 @@ def test_without_enough_days_the_reason_is_said(reason: str, dollars: tuple[str,
         assert found is not None
         assert (found.forecast, found.reason) == (None, reason)
         assert [(item.day, item.reason) for item in found.run_outs] == [(None, reason)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "budget_reason", "day"),
+    [
+        # Within the days that are looked at, and within the month; and today, which is of the month alone.
+        ("1 call of it has no whole price", "1 call of its period has no whole price", "2026-11-18"),
+        ("1 call of it has no whole price", "1 call of its period has no whole price", "2026-11-20"),
+        ("1 call of the 40 days before today has no whole price",) * 2 + ("2026-10-11",),
+    ],
+)
+def test_days_without_a_price_are_not_free_and_give_no_forecast(reason: str, budget_reason: str, day: str) -> None:
+    with ledger_with("4", "4", "4") as engine:
+        engine.record(model="my-own", usage=Usage(input_tokens=1), agent_id="a", at=f"{day}T03:00:00Z")
+        engine.set_budget(Budget(name="b", limit_usd=20, period="month"))
+        found = outlook(engine)
+    assert found is not None
+    assert (found.forecast, found.reason) == (None, reason)
+    (item,) = found.run_outs
+    assert (item.day, item.earliest, item.reason) == (None, None, budget_reason)
+
+
+def test_nothing_is_forecast_for_an_end_that_is_farther_than_a_year() -> None:
+    with ledger_with("4", "4", "4") as engine:
+        near, far = outlook(engine, until="2027-11-21"), outlook(engine, until="8998-01-01")
+    assert near is not None
+    assert near.forecast is not None
+    assert far is not None
+    assert (far.forecast, far.reason) == (None, "its end is more than 366 days ahead")
+
+
+def test_many_budgets_of_one_period_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    def counted(*given: Any, **asked: Any) -> Report:
+        reads.append(asked)
+        return report(*given, **asked)
+
+    monkeypatch.setattr(outlook_room, "report", counted)
+    with ledger_with("4", "4", "4") as engine:
+        for number in range(5):
+            engine.set_budget(Budget(name=f"b{number}", limit_usd=20 + number, period="month"))
+        found, _ = budgets_run_out(engine, now=engine.clock.now())
+    assert [item.day for item in found] == [date(2026, 11, 21), *[date(2026, 11, 22)] * 4]
+    assert len(reads) == 2, "the days before, and the month"
 
 
 @pytest.mark.parametrize(("since", "until"), [("2026-10-01", "2026-11-01"), ("2026-12-01", "2027-01-01"), (None, None)])

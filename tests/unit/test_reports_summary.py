@@ -15,9 +15,10 @@ from tests.contract.tables import use_prices
 from tokencalc.budgets.budget import Budget
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
+from tokencalc.reports.corrected import Corrections
 from tokencalc.reports.document import alerts_passed, summary_document, summary_json
 from tokencalc.reports.markdown import summary_markdown
-from tokencalc.reports.saving import saving_of, without_cache
+from tokencalc.reports.saving import CacheSaving, saving_of, without_cache
 from tokencalc.reports.summary import Summary, summarise
 from tokencalc.usage import Meter, Usage
 
@@ -86,7 +87,9 @@ def test_a_cache_read_without_a_rate_is_no_saving(engine: Engine, tmp_path: Path
 
 def test_an_entry_without_usage_saves_nothing(engine: Engine) -> None:
     entry = engine.record(model="gpt-4o", cost_usd="0.1")
-    assert saving_of(engine, entry).left_out == 0
+    seen = Corrections().see(entry)
+    assert seen is not None
+    assert saving_of(engine, seen) == CacheSaving()
 
 
 def test_a_summary_tells_notional_money_and_unpriced_calls_apart(engine: Engine) -> None:

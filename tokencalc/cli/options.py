@@ -11,6 +11,8 @@ from tokencalc.clock import instant_from
 from tokencalc.config import default_ledger_path, load_settings
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, InvalidInput, LedgerError, PriceTableInvalid
+from tokencalc.ledger.records import DIMENSION_KEYS
+from tokencalc.reports.keys import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +117,19 @@ def pairs_as_dict(pairs: tuple[tuple[str, str], ...], *, name: str) -> dict[str,
         if key in found:
             raise CallInvalid(f"{name}: {key} was given twice", path=name, found=key)
         found[key] = value
+    return found
+
+
+def filters_from(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the ``--where`` options of a command that reads entries: fields of a call, and tags."""
+    found = pairs_as_dict(pairs, name="where")
+    for key in found:
+        if key not in DIMENSION_KEYS and not is_tag(key):
+            raise CallInvalid(
+                f"where: expected one of {', '.join(DIMENSION_KEYS)} or tag:NAME, found {key!r:.60}",
+                path="where",
+                found=key,
+            )
     return found
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokencalc.jsontext import to_json
-from tokencalc.money import decimal_text, display_usd, round_half_even
+from tokencalc.money import decimal_text, dollars_text, round_half_even
 from tokencalc.reports.shares import percent_text
 from tokencalc.reports.text import safe_text
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WIDEST = 110
 """Wider than this a row is hard to follow."""
+
+dollars = dollars_text
+"""How every command writes an amount for people."""
 
 _THOUSAND, _MILLION = 10**3, 10**6
 _BAR_WIDTH = 40
@@ -89,17 +92,6 @@ def say_wrapped(text: str) -> None:
         say(line)
 
 
-def dollars(amount: Decimal | None) -> str:
-    """Return an amount for people: ``$1.234500``, ``<$0.000001``, or ``unknown``."""
-    text = display_usd(amount)
-    if amount is None:
-        return text
-    for sign in ("-<", "<", "-"):
-        if text.startswith(sign):
-            return f"{sign}${text[len(sign) :]}"
-    return f"${text}"
-
-
 def number(count: int) -> str:
     """Return a count with thousands separators."""
     return f"{count:,}"
@@ -133,17 +125,30 @@ def table(
     *,
     texts: Sequence[int] = (0,),
     total: Sequence[object] = (),
-    spare: Sequence[int] = (),
+    continues: bool = False,
 ) -> None:
     """Print a table: text columns to the left and folded, figures to the right; a total under a line.
 
-    Columns in ``spare`` are left out, in that order, where the terminal is too
-    narrow. Without any head there is no line of heads.
+    One that ``continues`` shows the figures for which its lines have no room in further
+    tables below, beside the same texts. Without any head there is no line of heads.
     """
     screen = console()
     cells = [[safe_text("" if value is None else value) for value in row] for row in rows]
     last = [safe_text(value) for value in total]
-    shown = _fitting([heads, *cells, last], screen.width, spare)
+    parts = _parts([heads, *cells, last], screen.width, texts) if continues else [range(len(heads))]
+    for number, shown in enumerate(parts):
+        if number:
+            put()
+        _write(screen, _part(heads, cells, last, shown, texts))
+
+
+def _part(
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    last: Sequence[str],
+    shown: Sequence[int],
+    texts: Sequence[int],
+) -> Table:
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, show_header=any(heads))
     for place in shown:
         is_text = place in texts
@@ -159,18 +164,24 @@ def table(
     if last:
         made.add_section()
         made.add_row(*(Text(last[place]) for place in shown), style="bold")
-    _write(screen, made)
+    return made
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[int]) -> list[int]:
-    """The places of the columns that fit side by side, two spaces between them."""
+def _parts(rows: Sequence[Sequence[str]], width: int, texts: Sequence[int]) -> list[list[int]]:
+    """The places of the columns of each table, two spaces between them; texts fold at half of the width."""
     columns = [max(cell_len(row[place]) for row in rows if row) for place in range(len(rows[0]))]
-    shown = list(range(len(columns)))
-    for place in spare:
-        if sum(columns[kept] + 2 for kept in shown) - 2 <= width:
-            break
-        shown.remove(place)
-    return shown
+    named = min(sum(columns[place] + 2 for place in texts), width // 2)
+    parts: list[list[int]] = []
+    used = width
+    for place in range(len(columns)):
+        if place in texts:
+            continue
+        if used + columns[place] > width:
+            parts.append([*texts])
+            used = named
+        parts[-1].append(place)
+        used += columns[place] + 2
+    return parts
 
 
 def put_bar(share: Decimal, *, marks: Sequence[int] = ()) -> None:

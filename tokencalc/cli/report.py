@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from tokencalc.cli.exits import OK, UNPRICED
-from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.cli.options import Instant, Pair, examples, filters_from, json_option, ledger_option, open_ledger
 from tokencalc.cli.report_screen import show_breakdown
 from tokencalc.clock import SystemClock, instant_text
 from tokencalc.errors import CallInvalid
-from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.periods import period_at
 from tokencalc.reports.breakdown import Wanted, break_down
 from tokencalc.reports.exports import breakdown_csv, breakdown_json, breakdown_jsonl, breakdown_markdown
 from tokencalc.reports.markdown import summary_markdown
 from tokencalc.reports.outlook import look_ahead
 from tokencalc.reports.summary import summarise
-from tokencalc.reports.tagged import is_tag
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +53,7 @@ _PERIODS = ("hour", "day", "week", "month", "total")
 @click.option(
     "--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer or tag:team=x."
 )
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show only the N dearest rows on the screen.")
 @click.option("--advice", is_flag=True, help="Look at each call: what caching saved, and what would have saved more.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV: every digit, no formulas, no total.")
 @click.option("--jsonl", "as_jsonl", is_flag=True, help="Print the rows as JSON Lines: every digit, no total.")
@@ -83,8 +81,10 @@ def report(  # noqa: PLR0913  # one argument for each option
     """Show where the money went, and where it is going."""
     now = SystemClock().now()
     form = _form(json=as_json, jsonl=as_jsonl, csv=as_csv, markdown=as_markdown)
+    if form and top is not None:
+        raise CallInvalid(f"top: --{form} has every row, so that they add up; leave out --top", path="top", found=top)
     keys = tuple(dict.fromkeys(key.strip() for text in by for key in text.split(",")))
-    filters = _filters(where)
+    filters: dict[str, str | bool | None] = {**filters_from(where)}
     is_whole = form == "markdown" and not keys and not filters and not advice
     # Pricing each call anew needs every table; the rows are only sums of what was booked.
     with open_ledger(ledger, needs_prices=is_whole or advice) as engine:
@@ -152,15 +152,3 @@ def _reprice_command(engine: Engine, wanted: Wanted, ledger: str | None) -> str:
     parts = ["tokencalc", "reprice", "--since", start]
     parts += [] if until is None else ["--until", instant_text(until)]
     return shlex.join([*parts, *([] if ledger is None else ["--ledger", ledger])])
-
-
-def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str | bool | None]:
-    found = pairs_as_dict(where, name="where")
-    for key in found:
-        if key not in DIMENSION_KEYS and not is_tag(key):
-            raise CallInvalid(
-                f"where: expected one of {', '.join(DIMENSION_KEYS)} or tag:NAME, found {key!r:.60}",
-                path="where",
-                found=key,
-            )
-    return {**found}

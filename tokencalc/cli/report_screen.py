@@ -8,10 +8,10 @@ import click
 
 from tokencalc.cli.output import counted, dollars, number, put, table, tokens
 from tokencalc.ledger.report import TIME_KEYS
-from tokencalc.reports.exports import budget_name, change_text, run_out_text
+from tokencalc.reports.keys import TAG
 from tokencalc.reports.shares import percent_text
-from tokencalc.reports.tagged import TAG
 from tokencalc.reports.text import safe_text
+from tokencalc.reports.words import before_text, budget_name, changes_by_group, forecast_text, run_out_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def show_breakdown(
 
 
 def _show_rows(found: Breakdown, top: int | None) -> None:
-    keys, changes = found.report.group_by, _changes(found)
+    keys, changes = found.report.group_by, changes_by_group(found.comparison)
     # The dearest first, by their names where they cost the same; then what is left in order of time.
     dearest = sorted(found.lines, key=lambda line: (-line.row.cost_pico, *(str(line.row.key[key]) for key in keys)))
     shown = sorted(dearest[:top], key=lambda line: [str(line.row.key[key]) for key in keys if key in TIME_KEYS])
@@ -57,7 +57,7 @@ def _show_rows(found: Breakdown, top: int | None) -> None:
         [(*(_name(line.row.key[key]) for key in keys), *_figures(line, changes, columns)) for line in shown],
         texts=range(len(keys)),
         total=("total", *("" for _ in keys[1:]), *_figures(found.total, changes, columns)) if keys else (),
-        spare=[len(keys) + columns.index(name) for name in _SPARE if name in columns],
+        continues=True,
     )
     if len(found.lines) > len(shown):
         put(f"{len(found.lines) - len(shown)} more rows; leave out --top to see them.")
@@ -67,24 +67,10 @@ def _show_rows(found: Breakdown, top: int | None) -> None:
         put(f"Notional: {dollars(found.notional_usd)} of it is the list price of calls that a subscription paid.")
 
 
-_SPARE = ("out/in", "a call", "share", "cached", "output", "input", "change", "saved")
-"""Columns that a narrow terminal goes without, the first of them first."""
-
-
 def _columns(found: Breakdown) -> tuple[str, ...]:
-    head = ("cost", "share", "calls", "a call", "input", "cached", "output", "out/in")
-    changed = ("change",) if found.comparison is not None and _changes(found) else ()
-    return (*head, *changed, *(("saved",) if found.total.saving is not None else ()))
-
-
-def _changes(found: Breakdown) -> Mapping[tuple[object, ...], str]:
-    """The change of each group by its key's values, and of the total by none."""
-    if found.comparison is None or not found.comparison.rows:
-        return {}
-    found_by: dict[tuple[object, ...], str] = {(): change_text(found.comparison.total)}
-    for row in found.comparison.rows:
-        found_by[tuple(row.key.values())] = change_text(row)
-    return found_by
+    changed = ("change",) if changes_by_group(found.comparison) else ()
+    saved = ("saved",) if found.total.saving is not None else ()
+    return ("cost", "share", "calls", "a call", *changed, *saved, "input", "cached", "output", "out/in")
 
 
 def _figures(line: Line, changes: Mapping[tuple[object, ...], str], columns: Sequence[str]) -> list[str]:
@@ -112,17 +98,9 @@ def _name(value: object) -> str:
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    _, before, whole = comparison.stretches
-    total = comparison.total
-    if not total.before.calls:
-        put(f"Before: nothing was booked from {before.since:%Y-%m-%d %H:%M} to {before.until:%Y-%m-%d %H:%M} UTC.")
-        return
-    put()
-    part = "" if whole == before else f"; {dollars(comparison.whole_before.cost_usd)} in that whole period"
-    put(
-        f"Before: {dollars(total.before.cost_usd)} from {before.since:%Y-%m-%d %H:%M} to "
-        f"{before.until:%Y-%m-%d %H:%M} UTC{part}. Now {dollars(total.now.cost_usd)}: {change_text(total)}."
-    )
+    if comparison.total.before.calls:
+        put()
+    put(f"Before: {before_text(comparison)}.")
     gone = [row for row in comparison.rows if not row.now.calls]
     if gone:
         names = ", ".join(safe_text(" ".join(map(_name, row.key.values())), longest=60) for row in gone[:3])
@@ -130,15 +108,7 @@ def _show_comparison(comparison: Comparison) -> None:
 
 
 def _show_outlook(outlook: Outlook) -> None:
-    ahead = outlook.forecast
-    if ahead is None:
-        put(f"Forecast: none; {outlook.reason}.")
-    else:
-        put(
-            f"Forecast: {dollars(ahead.expected_usd)} by {ahead.until:%Y-%m-%d %H:%M} UTC; four times in five "
-            f"between {dollars(ahead.low_usd)} and {dollars(ahead.high_usd)}, if the coming days are like the "
-            f"last {ahead.days}."
-        )
+    put(f"Forecast: {forecast_text(outlook)}.")
     for item in outlook.run_outs:
         put(f"Budget {_short_words(budget_name(item))}: {run_out_text(item)}.")
     if outlook.budgets_left_out:
@@ -147,7 +117,11 @@ def _show_outlook(outlook: Outlook) -> None:
 
 def _show_advice(advised: Advised) -> None:
     put()
-    left = f" ({number(advised.left_out)} left out: not billed, or without a whole price)" if advised.left_out else ""
+    left = (
+        f" ({number(advised.left_out)} left out: not billed at our prices, or without a whole one)"
+        if advised.left_out
+        else ""
+    )
     cut = ", the newest" if advised.is_cut else ""
     if not advised.advice:
         put(f"Advice: of {counted(advised.calls, 'call')}{cut}{left}, none is found that saves.")

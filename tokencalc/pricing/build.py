@@ -83,6 +83,8 @@ class ProviderTable:
             context_window_tokens=raw.get("context_window_tokens"),
             output_limit_tokens=raw.get("output_limit_tokens"),
             mode=raw.get("mode", "text"),
+            reasoning=raw.get("reasoning"),
+            cacheable_from_tokens=raw.get("cacheable_from_tokens"),
         )
 
     def inherit(self, below: ProviderTable) -> None:

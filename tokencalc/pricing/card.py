@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Mode = Literal["text", "embedding", "other"]
 """What a model is for; ``other`` is speech, images, realtime sessions."""
 
+Reasoning = Literal["never", "on_request", "by_default"]
+"""When a model reasons, which is billed as output: never, where a request asks for it, or unless one turns it off."""
+
 Conditions = tuple[tuple[str, str], ...]
 """Conditions that must all hold, sorted by key, for example ``(("processing", "batch"),)``."""
 
@@ -129,7 +132,9 @@ class ModelFacts:
 
     ``tokenizer`` names the family for counting and ``encoding`` its vocabulary;
     ``encoding_verified`` is False where nobody has compared counts with the
-    provider's. Limits are None where no source states them.
+    provider's. Limits are None where no source states them, and so is ``reasoning``.
+    ``cacheable_from_tokens`` is the least prefix that the provider caches where a request
+    marks it; None where no source states it, and for models whose provider caches unasked.
     """
 
     provider: str
@@ -141,3 +146,5 @@ class ModelFacts:
     context_window_tokens: int | None
     output_limit_tokens: int | None
     mode: Mode
+    reasoning: Reasoning | None = None
+    cacheable_from_tokens: int | None = None

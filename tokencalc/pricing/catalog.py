@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FACTS = (
     "tokenizer", "encoding", "encoding_verified", "context_window_tokens", "output_limit_tokens", "mode",
+    "reasoning", "cacheable_from_tokens",
 )  # fmt: skip
 
 STALE_AFTER_DAYS = 60

@@ -30,7 +30,7 @@ _TABLE_KEYS = {
 }  # fmt: skip
 _MODEL_KEYS = {
     "id", "aliases", "dated", "tokenizer", "encoding", "encoding_verified", "context_window_tokens",
-    "output_limit_tokens", "mode", "card", "note",
+    "output_limit_tokens", "mode", "reasoning", "cacheable_from_tokens", "card", "note",
 }  # fmt: skip
 _CARD_KEYS = {
     "effective_from", "effective_from_known", "effective_until", "rates", "tiers", "variants", "multipliers",
@@ -47,6 +47,7 @@ _DISCOUNT_KEYS = {"factor", "effective_from", "effective_until", "models", "mete
 _ALIAS_KEYS = {"name", "target"}
 _TARGET_KEYS = {"model", "effective_from", "effective_from_known", "note"}
 _MODES = ("text", "embedding", "other")
+_REASONING = ("never", "on_request", "by_default")
 _TOKENIZERS = ("openai", "claude", "claude_4_7", "gemini", "mistral", "llama", "qwen", "deepseek", "kimi", "gpt_oss")
 _ENCODINGS = (
     "o200k_base",
@@ -106,9 +107,10 @@ class TableChecker(Checks):
         self._notes(model, path, ("note",))
         for key in ("dated", "encoding_verified"):
             self._flag(model.get(key, False), f"{path}.{key}")
-        for key in ("context_window_tokens", "output_limit_tokens"):
+        for key in ("context_window_tokens", "output_limit_tokens", "cacheable_from_tokens"):
             self._count(model.get(key, 1), f"{path}.{key}")
         self._one_of(model.get("mode", "text"), _MODES, f"{path}.mode")
+        self._one_of(model.get("reasoning", "never"), _REASONING, f"{path}.reasoning")
         self._one_of(model.get("tokenizer", "openai"), _TOKENIZERS, f"{path}.tokenizer")
         self._one_of(model.get("encoding", "o200k_base"), _ENCODINGS, f"{path}.encoding")
         cards = self._some(model["card"], f"{path}.card")

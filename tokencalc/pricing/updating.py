@@ -40,7 +40,7 @@ _HEAD = (
 )
 _FACTS = (
     "aliases", "dated", "tokenizer", "encoding", "encoding_verified", "context_window_tokens", "output_limit_tokens",
-    "mode", "note",
+    "mode", "reasoning", "cacheable_from_tokens", "note",
 )  # fmt: skip
 _RULES = ("name", "aliases", "families", "standard", "means")
 

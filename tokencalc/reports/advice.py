@@ -3,7 +3,9 @@
 Both sides are prices of each call's own day, by the tables of now. An advice
 that saves nothing, or less than a hundredth of what its calls cost, is not given;
 several are alternatives, and their savings do not add up. Looked at are the newest
-`MOST_CALLS` charges that were billed and have a whole price.
+`MOST_CALLS` charges that were billed at the tables' price, and a whole one: where the
+caller named the amount, ours says nothing about the bill. An advice whose premise no
+source states for a model (that it reasons alike, that it caches on request) is not given.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from tokencalc.errors import PriceUnknown
 from tokencalc.money import usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.reports import would_be
+from tokencalc.reports.corrected import Corrections
+from tokencalc.reports.keys import is_wanted
 from tokencalc.reports.peers import Peers
-from tokencalc.reports.tagged import is_wanted
-from tokencalc.usage import CACHE_READ_METERS, CACHE_WRITE_METERS
+from tokencalc.reports.saving import is_priced
+from tokencalc.usage import CACHE_READ_METERS, CACHE_WRITE_METERS, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from tokencalc.engine import Engine
     from tokencalc.ledger.records import Entry
     from tokencalc.reports.breakdown import Wanted
+    from tokencalc.reports.corrected import Corrected
     from tokencalc.usage import Usage
 
 Kind = Literal["cheaper_model", "caching", "batch", "output_cap"]
@@ -69,8 +74,8 @@ class Advice:
 class Advised:
     """All advice, that which saves most first, and which calls it rests on.
 
-    ``calls`` were looked at; ``left_out`` of them have no whole price, were paid for by
-    a subscription, or hold several model calls; ``is_cut`` says that there are more than
+    ``calls`` were looked at; ``left_out`` of them have no whole price, or one of their
+    own, were paid for by a subscription, or hold several model calls; ``is_cut`` says that there are more than
     were looked at.
     """
 
@@ -92,9 +97,11 @@ def advise(engine: Engine, wanted: Wanted) -> Advised:
     """Return what would have saved money over the calls of an interval, each with its computed saving."""
     zone = zone_from(wanted.timezone)
     found = engine.entries(since=wanted.since, until=wanted.until)
-    charges = (entry for entry in found if entry.kind == "charge" and is_wanted(entry, wanted.where, zone))
+    corrections = Corrections()
+    seen = (one for entry in found if (one := corrections.see(entry)) is not None)
+    charges = (one for one in seen if one.entry.kind == "charge" and is_wanted(one.entry, wanted.where, zone))
     newest = list(islice(charges, MOST_CALLS))
-    priced = [one for one in (price_again(engine, entry) for entry in newest) if one is not None]
+    priced = [call for call in (price_again(engine, one) for one in newest) if call is not None]
     made = [*_by_work(engine, priced), *_by_agent(engine, priced)]
     worth = [one for one in made if one.saved_usd * 100 >= one.cost_usd * LEAST_SHARE_PERCENT and one.saved_usd > 0]
     return Advised(
@@ -105,9 +112,10 @@ def advise(engine: Engine, wanted: Wanted) -> Advised:
     )
 
 
-def price_again(engine: Engine, entry: Entry) -> Priced | None:
-    """Return a charge with its price by the tables of now; None where it has none, or is of several model calls."""
-    if entry.usage is None or entry.usage.parts or entry.notional or entry.provider is None:
+def price_again(engine: Engine, found: Corrected) -> Priced | None:
+    """Return a charge with its price by the tables of now; None where another was billed, or several model calls."""
+    entry = found.entry
+    if entry.usage is None or entry.usage.parts or entry.notional or entry.provider is None or not is_priced(found):
         return None
     pico = price_of(engine, entry, entry.usage)
     return None if pico is None else Priced(entry, entry.usage, pico)
@@ -141,9 +149,22 @@ def _by_work(engine: Engine, priced: Sequence[Priced]) -> Iterator[Advice]:
 def _by_agent(engine: Engine, priced: Sequence[Priced]) -> Iterator[Advice]:
     cached = CACHE_READ_METERS | CACHE_WRITE_METERS
     for key, calls in _grouped(priced, "provider", "model", "agent_id", "operation"):
-        touched = [call for call in calls if any(meter in cached for meter, _ in call.usage.leaves)]
-        yield from _uncached(engine, key, touched)
-        yield from _cached(engine, key, [call for call in calls if would_be.can_be_cached(call.usage)])
+        from_tokens = _cacheable_from(engine, calls[0].entry)
+        if from_tokens is not None:
+            touched = [call for call in calls if any(meter in cached for meter, _ in call.usage.leaves)]
+            yield from _uncached(engine, key, touched)
+            yield from _cached(engine, key, [call for call in calls if would_be.can_be_cached(call.usage, from_tokens)])
+
+
+def _cacheable_from(engine: Engine, entry: Entry) -> int | None:
+    """The least that a call's model caches on request; None where it caches unasked or bills storage, or in doubt."""
+    try:
+        facts = engine.catalog.resolve(entry.model, provider=entry.provider, at=entry.at)
+        card = engine.catalog.card(model=entry.model, provider=entry.provider, at=entry.at)
+    except PriceUnknown:
+        return None
+    # How long a prefix is kept there is for its owner to say, and no call tells it.
+    return None if card.rate(Meter.CACHE_STORAGE_TOKEN_HOUR) is not None else facts.cacheable_from_tokens
 
 
 def _sum(calls: Sequence[Priced], after: Callable[[Priced], int | None]) -> tuple[int, int] | None:
@@ -187,7 +208,7 @@ def _cheaper(engine: Engine, peers: Peers, key: Mapping[str, str | None], calls:
 
     def after(call: Priced) -> int | None:
         served = call.entry._replace(provider=peer.provider, model=peer.model)
-        return price_of(engine, served, would_be.of_any_model(call.usage))
+        return price_of(engine, served, would_be.by_another_model(call.usage))
 
     yield from _advice(
         "cheaper_model",

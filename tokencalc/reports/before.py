@@ -7,7 +7,7 @@ before it, because half a month beside a whole one always looks cheap.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.ledger.report import TIME_KEYS, ReportRow
@@ -17,13 +17,16 @@ from tokencalc.reports.shares import share_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from decimal import Decimal
 
     from tokencalc.ledger.report import Report
 
-    Reading = Callable[[tuple[str, ...], datetime, datetime], Report]
+    Reading = Callable[[tuple[str, ...], datetime | None, datetime | None], Report]
     """Reads a report by keys over an interval."""
+
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before it no ledger has an instant."""
 
 
 class Stretch(NamedTuple):
@@ -78,7 +81,7 @@ def compared_stretches(
 ) -> Compared | None:
     """Return what to compare for an interval: the calendar's period before, or as long a time just before it.
 
-    None where the interval has no beginning, or has not begun.
+    None where the interval has no beginning, has not begun, or is longer than all the time before it.
     """
     if since is None or since >= now:
         return None
@@ -86,19 +89,25 @@ def compared_stretches(
     cut = min(end, now)
     if kind is not None:
         period = period_at(kind, since - timedelta(microseconds=1), timezone=timezone)
-        if period.start is None or period.end is None:
+        if period.start is None or period.end is None or period.start < _BEGINNING:
             return None
         whole = Stretch(period.start, period.end)
-    else:
+    elif end - since <= since - _BEGINNING:
         whole = Stretch(since - (end - since), since)
+    else:
+        return None
     part = whole.until if cut == end else min(whole.until, whole.since + (cut - since))
     return Compared(Stretch(since, cut), Stretch(whole.since, part), whole)
 
 
-def compare(read: Reading, keys: tuple[str, ...], stretches: Compared) -> Comparison:
-    """Compare two stretches by what of the keys is not a time."""
+def compare(read: Reading, report: Report, stretches: Compared) -> Comparison:
+    """Compare two stretches by what of a report's keys is not a time; the report is of the later one and its rest."""
+    keys = report.group_by
     lasting = tuple(key for key in keys if key not in TIME_KEYS)
-    now, before = (read(lasting, *stretch) for stretch in (stretches.now, stretches.before))
+    before = read(lasting, *stretches.before)
+    # Hardly anything is booked ahead of its time: then the report is what is up to now.
+    ahead = report.until != stretches.now.until and read((), stretches.now.until, report.until).rows
+    now = read(lasting, *stretches.now) if ahead else report.by(lasting)
     whole = before if stretches.whole_before == stretches.before else read((), *stretches.whole_before)
     groups = {_group(row): row for row in now.rows}
     earlier = {_group(row): row for row in before.rows}

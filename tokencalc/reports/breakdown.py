@@ -1,7 +1,7 @@
 """Where the money went, by any keys: each group's cost, tokens, calls, share, ratios, and the change since before.
 
-All of it comes from the rollups, so that it takes as long for ten million calls as
-for ten thousand; only tags and what caching saved need a look at each call.
+All of it comes from the rollups, whose rows hardly grow with the calls; only tags
+and what caching saved need a look at each call.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from tokencalc.money import round_half_even, usd_from_pico
 from tokencalc.periods import zone_from
 from tokencalc.reports.before import compare, compared_stretches
-from tokencalc.reports.saving import CacheSaving, Savings
+from tokencalc.reports.corrected import Corrections
+from tokencalc.reports.keys import entry_value, is_wanted
+from tokencalc.reports.saving import CacheSaving, saving_of
 from tokencalc.reports.shares import ratio_of, share_of
-from tokencalc.reports.tagged import entry_value, is_wanted, read_report
+from tokencalc.reports.tagged import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +106,9 @@ def break_down(engine: Engine, wanted: Wanted, *, now: datetime, with_savings: b
             engine, group_by=keys, since=since, until=until, where=wanted.where, timezone=wanted.timezone
         )
 
-    report = read(wanted.group_by, wanted.since, wanted.until)
-    notional = [row for row in read(("notional",), wanted.since, wanted.until).rows if row.notional]
+    # One look at the ledger for all that is said of the interval itself.
+    whole = read((*wanted.group_by, _NOTIONAL), wanted.since, wanted.until)
+    report, notional = whole.by(wanted.group_by), [row for row in whole.by((_NOTIONAL,)).rows if row.notional]
     savings = _savings(engine, wanted) if with_savings else None
     stretches = compared_stretches(wanted.since, wanted.until, now=now, kind=wanted.kind, timezone=wanted.timezone)
     return Breakdown(
@@ -120,10 +123,11 @@ def break_down(engine: Engine, wanted: Wanted, *, now: datetime, with_savings: b
         ),
         notional_usd=usd_from_pico(sum(row.cost_pico for row in notional)),
         notional_calls=sum(row.calls for row in notional),
-        comparison=None if stretches is None else compare(read, wanted.group_by, stretches),
+        comparison=None if stretches is None else compare(read, report, stretches),
     )
 
 
+_NOTIONAL = "notional"
 _Savings = defaultdict[tuple[object, ...], CacheSaving]
 
 
@@ -134,9 +138,9 @@ def _line(row: ReportRow, report: Report, savings: _Savings | None) -> Line:
 
 def _savings(engine: Engine, wanted: Wanted) -> _Savings:
     found: _Savings = defaultdict(CacheSaving)
-    zone, savings = zone_from(wanted.timezone), Savings(engine)
+    zone, corrections = zone_from(wanted.timezone), Corrections()
     for entry in engine.entries(since=wanted.since, until=wanted.until):
-        saving = savings.see(entry)
-        if (saving.calls or saving.left_out) and is_wanted(entry, wanted.where, zone):
-            found[tuple(entry_value(entry, key, zone) for key in wanted.group_by)] += saving
+        seen = corrections.see(entry)
+        if seen is not None and is_wanted(entry, wanted.where, zone):
+            found[tuple(entry_value(entry, key, zone) for key in wanted.group_by)] += saving_of(engine, seen)
     return found

@@ -11,13 +11,16 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.jsontext import json_value, to_json
+from tokencalc.money import dollars_text
 from tokencalc.reports.document import budget_document, row_document, unpriced_document
-from tokencalc.reports.markdown import MOST_ROWS, cost_text, dollars_text, markdown_table
+from tokencalc.reports.markdown import MOST_ROWS, cost_text
 from tokencalc.reports.shares import percent_text
+from tokencalc.reports.tables import markdown_table
 from tokencalc.reports.text import csv_cell, markdown_code, markdown_text
+from tokencalc.reports.words import before_text, budget_name, changes_by_group, forecast_text, run_out_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tokencalc.reports.advice import Advice, Advised
     from tokencalc.reports.before import Change, Comparison
@@ -179,14 +182,12 @@ def breakdown_markdown(found: Breakdown, outlook: Outlook | None = None, advised
 
 
 def _table(found: Breakdown) -> Iterator[str]:
-    keys = found.report.group_by
-    heads = (*map(markdown_text, keys), "Cost", "Share", "Calls", "A call", "Input", "Cache read", "Output")
-    rows = [(*(_name(line.row.key[key]) for key in keys), *_figures(line)) for line in found.lines[:MOST_ROWS]]
-    total = (*("**Total**", *("" for _ in keys[1:]))[: len(keys)], *_figures(found.total))
-    yield from markdown_table(heads, [*(rows if keys else ()), total], text_columns=tuple(range(len(keys))))
-    if len(found.lines) > MOST_ROWS:
-        yield f"{len(found.lines) - MOST_ROWS} more rows are in the total; JSON and CSV list them."
-        yield ""
+    keys, changes = found.report.group_by, changes_by_group(found.comparison)
+    heads = [*map(markdown_text, keys), "Cost", "Share", "Calls", "A call", "Input", "Cache read", "Output", "Out/in"]
+    heads += [*(["Change"] if changes else []), *(["Saved by caching"] if found.total.saving is not None else [])]
+    rows = [(*(_name(line.row.key[key]) for key in keys), *_figures(line, changes)) for line in found.lines]
+    total = (*("**Total**", *("" for _ in keys[1:]))[: len(keys)], *_figures(found.total, changes))
+    yield from markdown_table(heads, rows if keys else (), texts=range(len(keys)), most=MOST_ROWS, total=total)
     if found.report.unpriced_calls:
         yield f"Not in the total, or only in part: {found.report.unpriced_calls:,} calls without a whole price."
         yield ""
@@ -196,33 +197,28 @@ def _name(value: object) -> str:
     return "(none)" if value in (None, "") else markdown_code(value)
 
 
-def _figures(line: Line) -> tuple[str, ...]:
-    per_call = line.cost_per_call_usd
-    return (
-        cost_text(line.row),
-        percent_text(line.share),
-        f"{line.row.calls:,}",
-        "-" if per_call is None else dollars_text(per_call),
-        f"{line.row.input_tokens:,}",
-        f"{line.row.cache_read_tokens:,}",
-        f"{line.row.output_tokens:,}",
-    )
+def _figures(line: Line, changes: Mapping[tuple[object, ...], str]) -> Iterator[str]:
+    row, per_call, saving = line.row, line.cost_per_call_usd, line.saving
+    yield cost_text(row)
+    yield percent_text(line.share)
+    yield f"{row.calls:,}"
+    yield "-" if per_call is None else dollars_text(per_call)
+    yield f"{row.input_tokens:,}"
+    yield f"{row.cache_read_tokens:,}"
+    yield f"{row.output_tokens:,}"
+    yield "-" if line.efficiency is None else f"{line.efficiency:.3f}"
+    if changes:
+        yield changes.get(tuple(row.key.values()), "-")
+    if saving is not None:
+        yield dollars_text(saving.saved_usd) if saving.calls else "-"
 
 
 def _after(found: Breakdown, outlook: Outlook | None) -> Iterator[str]:
     if found.comparison is not None:
-        total = found.comparison.total
-        yield f"- Before, in as long a time: {dollars_text(total.before.cost_usd)}, now {change_text(total)}."
+        yield f"- Before: {before_text(found.comparison)}."
     if outlook is None:
         return
-    ahead = outlook.forecast
-    if ahead is None:
-        yield f"- No forecast: {outlook.reason}."
-    else:
-        yield (
-            f"- Expected by the end: {dollars_text(ahead.expected_usd)}; four times in five between "
-            f"{dollars_text(ahead.low_usd)} and {dollars_text(ahead.high_usd)}."
-        )
+    yield f"- Forecast: {forecast_text(outlook)}."
     for item in outlook.run_outs:
         yield f"- Budget {markdown_code(budget_name(item))}: {run_out_text(item)}."
 
@@ -238,37 +234,3 @@ def _advice_lines(advised: Advised | None) -> Iterator[str]:
         )
     if not advised.advice:
         yield f"- Of {advised.calls:,} calls that were looked at, no change with a saving was found."
-
-
-def change_text(change: Change) -> str:
-    """Return a change for people: ``+8.4 %``, ``new``, ``gone``, or that it cannot be told."""
-    if change.now.unpriced_calls or change.before.unpriced_calls:
-        return "unknown"
-    if not change.before.calls:
-        return "new" if change.now.calls else "-"
-    if not change.now.calls:
-        return "gone"
-    share = change.change_share
-    return "-" if share is None else f"{'+' if share >= 0 else ''}{percent_text(share)}"
-
-
-def budget_name(item: RunOut) -> str:
-    """Return a budget's name with whom its instance covers."""
-    return f"{item.status.name} {item.status.scope_value}" if item.status.scope_value else item.status.name
-
-
-def run_out_text(item: RunOut) -> str:
-    """Return in words when a budget runs out."""
-    if item.is_used_up:
-        return "used up"
-    if item.reason:
-        return f"no forecast: {item.reason}"
-    lasts = "lasts a year or more" if item.until is None else "lasts its period"
-    if item.earliest is None:
-        return lasts
-    earliest = item.earliest.isoformat()
-    if item.day is None:
-        return f"{lasts}, if no day is dear; else it runs out on {earliest} at the earliest"
-    if item.latest is None:
-        return f"runs out on {item.day.isoformat()}, on {earliest} at the earliest, perhaps not at all"
-    return f"runs out on {item.day.isoformat()}, between {earliest} and {item.latest.isoformat()}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokencalc.clock import instant_text
-from tokencalc.money import display_usd
+from tokencalc.money import dollars_text
 from tokencalc.reports.document import alerts_passed
 from tokencalc.reports.shares import percent_text, share_of
+from tokencalc.reports.tables import markdown_table
 from tokencalc.reports.text import markdown_code, markdown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from decimal import Decimal
 
     from tokencalc.ledger.report import ReportRow
@@ -63,10 +64,7 @@ def _sections(summary: Summary) -> Iterator[str]:
         yield f"## By {_TITLES[key].lower()}"
         yield ""
         heads = (_TITLES[key], "Cost", "Share", "Calls", "Input", "Cache read", "Cache write", "Output")
-        yield from markdown_table(heads, [_cells(row, key, total) for row in rows[:MOST_ROWS]])
-        if len(rows) > MOST_ROWS:
-            yield f"{len(rows) - MOST_ROWS} more rows are in the JSON report."
-            yield ""
+        yield from markdown_table(heads, [_cells(row, key, total) for row in rows], most=MOST_ROWS)
 
 
 def _cells(row: ReportRow, key: str, total: Decimal) -> tuple[str, ...]:
@@ -123,26 +121,7 @@ def _tail(summary: Summary) -> Iterator[str]:
                 ", ".join(meter.value for meter in item.meters) or "everything",
                 markdown_text(item.reason),
             )
-            for item in summary.unpriced[:MOST_ROWS]
+            for item in summary.unpriced
         ]
-        yield from markdown_table(("Model", "Calls", "Without a price", "Why"), rows, text_columns=(0, 2, 3))
-        if len(summary.unpriced) > MOST_ROWS:
-            yield f"{len(summary.unpriced) - MOST_ROWS} more reasons are in the JSON report."
-            yield ""
+        yield from markdown_table(("Model", "Calls", "Without a price", "Why"), rows, texts=(0, 2, 3), most=MOST_ROWS)
     yield f"Made by tokencalc at {instant_text(summary.made_at)}; every digit is in the JSON report."
-
-
-def markdown_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: tuple[int, ...] = (0,)
-) -> Iterator[str]:
-    """Yield the lines of a table and an empty one; the cells are Markdown already."""
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'|'.join(' --- ' if place in text_columns else ' ---: ' for place in range(len(heads)))}|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
-
-
-def dollars_text(amount: Decimal) -> str:
-    """Return an amount for people: ``$1.234500``, ``<$0.000001``."""
-    return f"${display_usd(amount)}".replace("$-", "-$").replace("$<", "<$")

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.budgets.budget import ANY_VALUE
 from tokencalc.clock import instant_from_micros, micros_from_instant
+from tokencalc.ledger.report import report
 from tokencalc.money import pico_from_usd
 from tokencalc.periods import zone_from
 from tokencalc.reports.forecast import FEWEST_DAYS, Rates, forecast, slices_between
-from tokencalc.reports.tagged import is_tag
+from tokencalc.reports.keys import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from zoneinfo import ZoneInfo
 
     from tokencalc.budgets.setting import BudgetStatus
     from tokencalc.engine import Engine
+    from tokencalc.ledger.report import ReportRow
     from tokencalc.reports.breakdown import Breakdown
     from tokencalc.reports.forecast import Forecast
 
@@ -33,14 +34,12 @@ MOST_DAYS = 56
 MOST_BUDGETS = 20
 """Budgets whose last day is sought, those nearest to their limits."""
 FARTHEST_DAYS = 366
-"""How far ahead the end of a budget without a period is sought."""
-
-_Groups = dict[tuple[object, ...], dict[date, list[int]]]
-"""Days by hour, of each combination of keys."""
+"""How far ahead is looked, also for a budget without a period: beyond it nothing of the last weeks holds."""
 
 _HOURS = 24
 _NOTIONAL = "notional"
 _MOST_SHARED = 2
+_TAGS = "tags are not in the rollups that a forecast reads"
 _OTHER_CALLS = "it counts calls that named it, or asked for its model, and rollups do not tell those"
 
 
@@ -74,7 +73,7 @@ class Outlook:
 
 
 class _History(NamedTuple):
-    """Costs of whole days by hour, and where there are too few of them, why."""
+    """Costs of whole days by hour, and where they tell nothing of the coming ones, why."""
 
     days: dict[date, list[int]]
     reason: str
@@ -85,24 +84,40 @@ def look_ahead(engine: Engine, found: Breakdown, *, now: datetime) -> Outlook | 
     wanted = found.wanted
     if wanted.until is None or wanted.until <= now or (wanted.since is not None and wanted.since > now):
         return None
-    zone, reading = zone_from(wanted.timezone), _Reading(engine, now)
+    reading = _Reading(engine, now)
     # Budgets first: what is read for them has the forecast's days in it, too.
     run_outs, left_out = _run_outs(reading) if not wanted.where else ((), 0)
-    history, ahead = _History({}, "tags are not in the rollups that a forecast reads"), None
-    if not any(is_tag(key) for key in wanted.where or {}):
-        history = reading.history(wanted.timezone, wanted.where or {})
-        ahead = forecast(
-            history.days,
-            slices_between(now, wanted.until, zone),
-            spent_pico=found.report.total.cost_pico,
-            until=wanted.until,
-        )
+    ahead = _forecast(reading, found, wanted.until)
     return Outlook(
-        forecast=ahead,
-        reason="" if ahead is not None else history.reason,
+        forecast=None if isinstance(ahead, str) else ahead,
+        reason=ahead if isinstance(ahead, str) else "",
         run_outs=run_outs,
         budgets_left_out=left_out,
     )
+
+
+def _forecast(reading: _Reading, found: Breakdown, until: datetime) -> Forecast | str:
+    """The forecast of a report's total, or why there is none."""
+    wanted, total = found.wanted, found.report.total
+    if any(is_tag(key) for key in wanted.where or {}):
+        return _TAGS
+    if until - reading.now > timedelta(days=FARTHEST_DAYS):
+        return f"its end is more than {FARTHEST_DAYS} days ahead"
+    if total.unpriced_calls:
+        return _unpriced_reason(total.unpriced_calls, "it")
+    history = reading.history(wanted.timezone, wanted.where or {})
+    ahead = forecast(
+        history.days,
+        slices_between(reading.now, until, zone_from(wanted.timezone)),
+        spent_pico=total.cost_pico,
+        until=until,
+    )
+    return ahead if ahead is not None and not history.reason else history.reason
+
+
+def _unpriced_reason(calls: int, of: str) -> str:
+    one = calls == 1
+    return f"{calls:,} call{'' if one else 's'} of {of} {'has' if one else 'have'} no whole price"
 
 
 def budgets_run_out(engine: Engine, *, now: datetime) -> tuple[tuple[RunOut, ...], int]:
@@ -133,6 +148,8 @@ def _run_out(reading: _Reading, status: BudgetStatus) -> RunOut:
     where = _filters(status)
     if isinstance(where, str):
         return RunOut(status=status, until=end, reason=where)
+    if status.unpriced_calls:
+        return RunOut(status=status, until=end, reason=_unpriced_reason(status.unpriced_calls, "its period"))
     history = reading.history(status.budget.timezone, where)
     if history.reason or not reading.agrees(status, where):
         return RunOut(status=status, until=end, reason=history.reason or _OTHER_CALLS)
@@ -156,7 +173,7 @@ def _filters(status: BudgetStatus) -> dict[str, str | bool | None] | str:
     if budget.period in {"hour", "run"}:
         return f"the days before say nothing about one {budget.period}"
     if any(is_tag(key) for key in budget.scope):
-        return "tags are not in the rollups that a forecast reads"
+        return _TAGS
     if sum(value == ANY_VALUE for value in budget.scope.values()) > 1:
         return "a scope with several stars is not looked ahead for"
     where: dict[str, str | bool | None] = {
@@ -166,13 +183,13 @@ def _filters(status: BudgetStatus) -> dict[str, str | bool | None] | str:
 
 
 class _Reading:
-    """Reads past days by hour from the rollups, for each zone once for all that is asked by the same keys."""
+    """Reads costs from the rollups, each interval once for all that is asked of it by the same keys."""
 
     def __init__(self, engine: Engine, now: datetime) -> None:
         self.now = now
         self.engine = engine
         self._shared: frozenset[str] = frozenset({_NOTIONAL})
-        self._read: dict[tuple[str, tuple[str, ...]], _Groups] = {}
+        self._read: dict[tuple[object, ...], tuple[ReportRow, ...]] = {}
 
     def share(self, keys: set[str]) -> None:
         """Read by these keys at once from now on, where they are so few that their combinations are."""
@@ -181,43 +198,51 @@ class _Reading:
 
     def history(self, timezone: str, where: Mapping[str, str | bool | None]) -> _History:
         """Return what was booked of the filters' on each whole day before today."""
-        keys = tuple(sorted({*where, *self._shared}))
-        if (timezone, keys) not in self._read:
-            self._read[timezone, keys] = self._load(timezone, keys)
-        days: dict[date, list[int]] = {}
-        for group, costs in self._read[timezone, keys].items():
-            if all((where[key] or None) == value for key, value in zip(keys, group, strict=True) if key in where):
-                for day, hours in costs.items():
-                    days[day] = list(map(add, days.get(day, [0] * _HOURS), hours))
         zone = zone_from(timezone)
-        today = self.now.astimezone(zone).date()
-        whole = {day: hours for day, hours in days.items() if day < today}
-        if not whole:
+        days: defaultdict[date, list[int]] = defaultdict(lambda: [0] * _HOURS)
+        unpriced = 0
+        for row in self._rows(*_days_before(self.now, zone), where, timezone, "hour"):
+            label = str(row.key["hour"])
+            # An hour that a change of clocks repeats has two labels, and is one hour here.
+            days[date.fromisoformat(label[:10])][int(label[11:13])] += row.cost_pico
+            unpriced += row.unpriced_calls
+        if not days:
             return _History({}, f"nothing was booked on the {MOST_DAYS} days before today")
-        first = min(whole)
+        today, first = self.now.astimezone(zone).date(), min(days)
         count = (today - first).days
-        filled = {first + timedelta(days=number): [0] * _HOURS for number in range(count)} | whole
+        filled = {day: days[day] for day in (first + timedelta(days=number) for number in range(count))}
+        if unpriced:
+            return _History(filled, _unpriced_reason(unpriced, f"the {count} days before today"))
         if count < FEWEST_DAYS:
             return _History(filled, f"it needs {FEWEST_DAYS} whole days before today, and there are {count}")
         return _History(filled, "")
 
     def agrees(self, status: BudgetStatus, where: Mapping[str, str | bool | None]) -> bool:
         """Whether what the filters find in the period is what the budget counts, but for what is booked meanwhile."""
-        since, until = status.period.start, status.period.end
-        found = self.engine.report(group_by=(), since=since, until=until, where=dict(where)).total.cost_pico
+        rows = self._rows(status.period.start, status.period.end, where, "UTC")
         spent = pico_from_usd(status.spent_usd, name="spent_usd")
-        return abs(found - spent) * 100 <= spent
+        return abs(sum(row.cost_pico for row in rows) - spent) * 100 <= spent
 
-    def _load(self, timezone: str, keys: tuple[str, ...]) -> _Groups:
-        since, until = _days_before(self.now, zone_from(timezone))
-        report = self.engine.report(group_by=(*keys, "hour"), since=since, until=until, timezone=timezone)
-        groups: _Groups = {}
-        for row in report.rows:
-            days = groups.setdefault(tuple(row.key[key] or None for key in keys), defaultdict(lambda: [0] * _HOURS))
-            label = str(row.key["hour"])
-            # An hour that a change of clocks repeats has two labels, and is one hour here.
-            days[date.fromisoformat(label[:10])][int(label[11:13])] += row.cost_pico
-        return groups
+    def _rows(
+        self,
+        since: datetime | None,
+        until: datetime | None,
+        where: Mapping[str, str | bool | None],
+        timezone: str,
+        *times: str,
+    ) -> Iterator[ReportRow]:
+        """Yield the rows of an interval that filters keep: one look at the rollups for all who ask by the same keys."""
+        keys = (*sorted({*where, *self._shared}), *times)
+        asked = (since, until, timezone, keys)
+        if asked not in self._read:
+            # Nothing here needs tokens, and summing them is most of the work.
+            self._read[asked] = report(
+                self.engine.store, group_by=keys, since=since, until=until, timezone=timezone, with_tokens=False
+            ).rows
+        wanted = {key: value or None for key, value in where.items()}
+        for row in self._read[asked]:
+            if all((row.key[key] or None) == value for key, value in wanted.items()):
+                yield row
 
 
 def _days_before(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

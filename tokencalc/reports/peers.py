@@ -3,7 +3,9 @@
 Their texts are not kept, so their tokens cannot be counted anew: only models that
 count as ours does are compared. Another maker's model in the same price band
 counts otherwise, and is left to `optimize_prompt`, which has the text; one that
-counts alike and is of another line is a smaller model at a reseller.
+counts alike and is of another line is a smaller model at a reseller. The advice says
+"in as many tokens": it is given only where it is known of both models that the same
+request lets them reason alike.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.errors import PriceUnknown
-from tokencalc.prompts import class_basis, priced_since
-from tokencalc.reports.would_be import of_any_model
+from tokencalc.prompts import class_basis, is_trial, priced_since, reasons_alike
+from tokencalc.reports.would_be import by_another_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,7 @@ class Peers:
             ours = catalog.resolve(newest.model, provider=newest.provider, at=newest.at)
         except PriceUnknown:
             return None
-        cost = self._cost(entries, ours)
+        cost = None if is_trial(ours.model) else self._cost(entries, ours)
         if cost is None:
             return None
         if self._models is None:
@@ -58,13 +60,15 @@ class Peers:
         best: Peer | None = None
         for facts in self._models:
             # The rule last: it takes names apart, and there are thousands of models.
-            if not (_counts_alike(ours, facts) and _takes(facts, sizes)) or class_basis(ours, facts) != "same_line":
+            if not (_counts_alike(ours, facts) and reasons_alike(ours, facts) and _takes(facts, sizes)):
+                continue
+            if class_basis(ours, facts) != "same_line":
                 continue
             if facts.provider != ours.provider and self._is_imported(facts, newest):
                 continue
             found = self._cost(entries, facts)
             # Last, because it reads every card of a model: an older model is never offered for a newer one.
-            if found is not None and found < cost and priced_since(catalog, facts) >= since:
+            if found and found < cost and priced_since(catalog, facts) >= since:
                 best, cost = Peer(facts.provider, facts.model), found
         return best
 
@@ -77,7 +81,7 @@ class Peers:
                 cost = self._engine.price(
                     model=facts.model,
                     provider=facts.provider,
-                    usage=of_any_model(entry.usage),
+                    usage=by_another_model(entry.usage),
                     at=entry.at,
                     context=entry.context,
                 )

@@ -7,7 +7,6 @@ where writes cost more than the reads gave back.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tokencalc.engine import Engine
-    from tokencalc.ledger.records import Entry
+    from tokencalc.reports.corrected import Corrected
     from tokencalc.usage import Quantity
 
 _PLAIN = {
@@ -70,21 +69,13 @@ def without_cache(usage: Usage) -> Usage:
     return usage.replace(leaves=leaves)
 
 
-def saving_of(
-    engine: Engine, entry: Entry, corrected_pico: int | None = None, unpriced: tuple[Meter, ...] | None = None
-) -> CacheSaving:
-    """Return what caching saved in one entry: nothing where it touched no cache.
-
-    ``corrected_pico`` is the sum of its corrections, None where it has none; ``unpriced``
-    the meters that have no price after them, None where the entry's own still hold.
-    """
-    usage = entry.usage
+def saving_of(engine: Engine, found: Corrected) -> CacheSaving:
+    """Return what caching saved in one entry after its corrections: nothing where it touched no cache."""
+    entry, usage = found.entry, found.entry.usage
     if entry.kind != "charge" or usage is None or not any(meter in _CACHE_METERS for meter, _ in usage.leaves):
         return CacheSaving()
-    if corrected_pico is None and (entry.amount_pico is None or entry.amount_source != "priced"):
-        return CacheSaving(left_out=1)
-    if entry.unpriced if unpriced is None else unpriced:
-        # What it cost is not whole, and the missing part would look like a saving.
+    if not is_priced(found):
+        # What it cost is not ours to compare with, or not whole: the missing part would look like a saving.
         return CacheSaving(left_out=1)
     try:
         plain = engine.price(
@@ -98,22 +89,10 @@ def saving_of(
         return CacheSaving(left_out=1)
     if plain.total_pico is None:
         return CacheSaving(left_out=1)
-    return CacheSaving(saved_pico=plain.total_pico - (entry.amount_pico or 0) - (corrected_pico or 0), calls=1)
+    return CacheSaving(saved_pico=plain.total_pico - found.pico, calls=1)
 
 
-class Savings:
-    """What caching saved in each of a ledger's entries, shown the newest written first: corrections before theirs."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Price by the engine's tables."""
-        self._engine = engine
-        self._corrected_pico: defaultdict[str, int] = defaultdict(int)
-        self._unpriced: dict[str, tuple[Meter, ...]] = {}
-
-    def see(self, entry: Entry) -> CacheSaving:
-        """Return the saving of one entry, after the corrections that were seen before it."""
-        if entry.corrects is not None:
-            self._corrected_pico[entry.corrects] += entry.amount_pico or 0
-            self._unpriced.setdefault(entry.corrects, entry.unpriced)
-        corrected_pico = self._corrected_pico.pop(entry.entry_id, None)
-        return saving_of(self._engine, entry, corrected_pico, self._unpriced.pop(entry.entry_id, None))
+def is_priced(found: Corrected) -> bool:
+    """Whether an entry's amount is a whole price by the tables, and no figure that its caller gave."""
+    by_tables = found.is_corrected or (found.entry.amount_pico is not None and found.entry.amount_source == "priced")
+    return by_tables and not found.said.unpriced

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokencalc.money import usd_from_pico
-from tokencalc.reports.saving import CacheSaving, Savings
+from tokencalc.reports.corrected import Corrections
+from tokencalc.reports.saving import CacheSaving, saving_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -112,11 +113,14 @@ class _Details:
         self.first_at: datetime | None = None
         self.last_at: datetime | None = None
         self.saving = CacheSaving()
-        self._savings = Savings(engine)
+        self._engine = engine
+        self._corrections = Corrections()
 
     def see(self, entry: Entry) -> None:
         if entry.kind == "budget":
             return
         self.first_at = entry.at if self.first_at is None else min(self.first_at, entry.at)
         self.last_at = entry.at if self.last_at is None else max(self.last_at, entry.at)
-        self.saving += self._savings.see(entry)
+        seen = self._corrections.see(entry)
+        if seen is not None:
+            self.saving += saving_of(self._engine, seen)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tokencalc.ledger.report import TIME_KEYS, Report, Sums
+from tokencalc.ledger.report import Report, Sums
 from tokencalc.ledger.unpriced import Unpriced, unpriced_reason
 from tokencalc.periods import zone_from
+from tokencalc.reports.corrected import Corrections
+from tokencalc.reports.keys import entry_value, is_tag, is_wanted
 from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
@@ -23,15 +25,7 @@ if TYPE_CHECKING:
     from tokencalc.ledger.records import Entry
     from tokencalc.usage import Meter
 
-TAG = "tag:"
-"""What a key for a tag begins with: ``tag:team``."""
-
 _NO_TOKENS = (0, 0, 0, 0, 0)
-
-
-def is_tag(key: object) -> bool:
-    """Whether a key names a tag."""
-    return isinstance(key, str) and key.startswith(TAG) and len(key) > len(TAG)
 
 
 def read_report(  # noqa: PLR0913  # keyword only
@@ -65,21 +59,6 @@ def read_report(  # noqa: PLR0913  # keyword only
     return _summed(kept, tuple(group_by), zone, (since, until), timezone)
 
 
-def is_wanted(entry: Entry, where: Mapping[str, str | bool | None] | None, zone: ZoneInfo) -> bool:
-    """Whether a filter keeps an entry; empty text is the same as nothing said."""
-    return all((entry_value(entry, key, zone) or None) == (value or None) for key, value in (where or {}).items())
-
-
-def entry_value(entry: Entry, key: str, zone: ZoneInfo) -> str | bool | None:
-    """Return an entry's value of a report's key, or of a tag."""
-    if is_tag(key):
-        return entry.tags.get(key[len(TAG) :]) or None
-    if key in TIME_KEYS:
-        return entry.at.astimezone(zone).strftime(TIME_KEYS[key])
-    value: str | bool | None = getattr(entry, key)
-    return value if isinstance(value, bool) else value or None
-
-
 def _summed(
     entries: Iterable[Entry],
     keys: tuple[str, ...],
@@ -87,10 +66,12 @@ def _summed(
     bounds: tuple[datetime | None, datetime | None],
     timezone: str,
 ) -> Report:
-    sums = Sums(keys)
-    unpriced = _UnpricedCalls()
+    sums, corrections = Sums(keys), Corrections()
+    unpriced: Counter[tuple[str, str, tuple[Meter, ...], str]] = Counter()
     for entry in entries:
-        unpriced.see(entry)
+        seen = corrections.see(entry)
+        if seen is not None and seen.unpriced_calls:
+            unpriced[entry.provider or "", entry.model, seen.said.unpriced, unpriced_reason(seen.said)] += 1
         tokens = _NO_TOKENS if entry.usage is None else token_totals(entry.usage.leaves)
         figures = (int(entry.kind == "charge"), entry.unpriced_calls, entry.amount_pico or 0, *tokens)
         sums.add(tuple(entry_value(entry, key, zone) for key in keys), figures)
@@ -102,31 +83,10 @@ def _summed(
         since=bounds[0],
         until=bounds[1],
         timezone=timezone,
-        unpriced=unpriced.found() if total.unpriced_calls else (),
-    )
-
-
-class _UnpricedCalls:
-    """Counts what has no whole price, by model and reason; entries come the newest written first."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str, Entry] = {}
-        self._filled: set[str] = set()
-        self._found: Counter[tuple[str, str, tuple[Meter, ...], str]] = Counter()
-
-    def see(self, entry: Entry) -> None:
-        if entry.corrects is not None:
-            self._newest.setdefault(entry.corrects, entry)
-            if entry.unpriced_calls < 0:
-                self._filled.add(entry.corrects)
-        elif entry.unpriced_calls > 0 and entry.entry_id not in self._filled:
-            said = self._newest.get(entry.entry_id, entry)
-            self._found[entry.provider or "", entry.model, said.unpriced, unpriced_reason(said)] += 1
-
-    def found(self) -> tuple[Unpriced, ...]:
-        return tuple(
+        unpriced=tuple(
             Unpriced(provider=provider or None, model=model, meters=meters, reason=reason, calls=calls)
             for (provider, model, meters, reason), calls in sorted(
-                self._found.items(), key=lambda item: (-item[1], item[0])
+                unpriced.items(), key=lambda item: (-item[1], item[0])
             )
-        )
+        ),
+    )

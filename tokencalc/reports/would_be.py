@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-__all__ = ["can_be_cached", "cap_for", "of_any_model", "warm_calls", "with_cache", "with_cap", "without_cache"]
+__all__ = ["by_another_model", "can_be_cached", "cap_for", "warm_calls", "with_cache", "with_cap", "without_cache"]
 
 CACHE_LIVES = timedelta(minutes=5)
 """The shortest life of a provider's cache, anew with each read."""
-FEWEST_CACHED_TOKENS = 1024
-"""Below this no provider caches a prompt; half of the input must reach it."""
 KEPT_PERCENT = 95
 """How many calls in a hundred an output cap leaves as they are."""
 
 
-def of_any_model(usage: Usage) -> Usage:
-    """Return the quantities alone: what one response said of how it was served says nothing of another model's."""
-    return Usage.from_leaves(usage.leaves)
+def by_another_model(usage: Usage) -> Usage:
+    """Return the usage as another model's: served in the same tier, region and speed, which have prices of their own.
+
+    A model without a price for them has none for this call.
+    """
+    return Usage.from_leaves(
+        usage.leaves,
+        service_tier=usage.service_tier,
+        region=usage.region,
+        speed=usage.speed,
+        conditions=usage.conditions,
+    )
 
 
 def cap_for(output_tokens: Sequence[int]) -> int:
@@ -46,10 +53,10 @@ def with_cap(usage: Usage, cap_tokens: int) -> Usage:
     return usage.replace(leaves=leaves)
 
 
-def can_be_cached(usage: Usage) -> bool:
-    """Whether a usage touched no cache, and half of its plain input is enough to be cached."""
+def can_be_cached(usage: Usage, from_tokens: int) -> bool:
+    """Whether a usage touched no cache, and half of its plain input is enough for one."""
     cached = any(meter in CACHE_READ_METERS | CACHE_WRITE_METERS for meter, _ in usage.leaves)
-    return not cached and int(usage.quantity(Meter.INPUT)) // 2 >= FEWEST_CACHED_TOKENS
+    return not cached and int(usage.quantity(Meter.INPUT)) // 2 >= from_tokens
 
 
 def with_cache(usage: Usage, *, is_warm: bool) -> Usage:
