@@ -50,10 +50,14 @@ def verdict_json(document: Mapping[str, Any]) -> str:
 
 
 def figures_document(figures: Figures) -> dict[str, Any]:
-    """Return figures as plain values: what was booked, and the same priced with the table of now."""
+    """Return figures as plain values: what was booked, and the same priced with the table of now, null where unknown.
+
+    ``notional_usd`` is that part of ``cost_usd`` which a subscription paid.
+    """
     return {
         "cost_usd": usd_from_pico(figures.booked_pico),
-        "cost_now_usd": usd_from_pico(figures.now_pico),
+        "cost_now_usd": None if figures.unknown_calls else usd_from_pico(figures.now_pico),
+        "notional_usd": usd_from_pico(figures.booked_pico - figures.billed_pico),
         "calls": figures.calls,
         "unpriced_calls": figures.unpriced_calls,
         "input_tokens": figures.input_tokens,
@@ -83,6 +87,6 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "name": pair.name,
         "run": None if pair.run is None else figures_document(pair.run),
         "baseline": None if pair.base is None else figures_document(pair.base),
-        "usage_change_usd": usd_from_pico(pair.usage_pico),
-        "price_change_usd": usd_from_pico(pair.prices_pico),
+        "usage_change_usd": None if pair.usage_pico is None else usd_from_pico(pair.usage_pico),
+        "price_change_usd": None if pair.prices_pico is None else usd_from_pico(pair.prices_pico),
     }
