@@ -78,7 +78,11 @@ def test_a_run_without_calls_prints_nothing(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*LLM cost*")
 
 
-def test_a_run_that_does_not_use_it_loads_none_of_it(pytester: pytest.Pytester) -> None:
+def test_a_run_that_does_not_use_it_loads_none_of_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Others' plugins load what they like: langsmith's, which comes with langchain, pydantic and rich.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     source = """
         import sys
         def test_loaded():
@@ -86,7 +90,7 @@ def test_a_run_that_does_not_use_it_loads_none_of_it(pytester: pytest.Pytester) 
             assert ours <= {"tokencalc", "tokencalc.pytest_plugin"}
             assert not {"tiktoken", "pydantic", "rich"} & set(sys.modules)
     """
-    run_apart(pytester, source).assert_outcomes(passed=1)
+    run_apart(pytester, source, "-p", "tokencalc.pytest_plugin").assert_outcomes(passed=1)
 
 
 def test_its_options_are_in_the_help_under_our_own_names(pytester: pytest.Pytester) -> None:

@@ -75,7 +75,7 @@ def _comparison(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
         "baseline": None if baseline is None else baseline.place,
         "baseline_made_at": None if made is None else made.made_at,
         "baseline_prices_checked_on": None if made is None else made.prices_checked_on,
-        "common": _pair(comparison.common),
+        "common": None if comparison.common is None else _pair(comparison.common),
         "rows": [_pair(pair) for pair in comparison.pairs],
         "added": list(comparison.added),
         "removed": list(comparison.removed),

@@ -85,10 +85,10 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A run beside its baseline: every name of either, and the sums over names that both have."""
+    """A run beside its baseline: every name of either, and the sums over names that both have, None without any."""
 
     pairs: tuple[Pair, ...]
-    common: Pair
+    common: Pair | None
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -160,7 +160,5 @@ def compared(run: dict[str, Figures], base: dict[str, Figures]) -> Comparison:
     names = dict.fromkeys([*run, *base])
     pairs = tuple(Pair(name, run.get(name), base.get(name)) for name in names)
     both = [pair for pair in pairs if pair.run is not None and pair.base is not None]
-    return Comparison(
-        pairs=pairs,
-        common=Pair("total", total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both)),
-    )
+    sums = (total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both))
+    return Comparison(pairs=pairs, common=Pair("total", *sums) if both else None)

@@ -197,9 +197,9 @@ def _metric(bound: MetricBound, demands: Demands) -> Check:
 
 
 def _growth(growth: Growth, comparison: Comparison, demands: Demands) -> Iterator[Check]:
-    both = [pair for pair in comparison.pairs if pair.run is not None and pair.base is not None]
-    judged_pairs = both if growth.each or not both else [comparison.common]
-    found = [check for pair in judged_pairs for check in _grown(growth, pair, demands.noise_pico)]
+    pairs = comparison.pairs if growth.each else (comparison.common,)
+    both = [pair for pair in pairs if pair is not None and pair.run is not None and pair.base is not None]
+    found = [check for pair in both for check in _grown(growth, pair, demands.noise_pico)]
     # Of names that are well, one line for all of them is enough.
     yield from (check for check in found if check.state != "ok")
     if found and all(check.state == "ok" for check in found):

@@ -51,13 +51,15 @@ def headline(verdict: Verdict) -> str:
 def comparison_lines(comparison: Comparison, place: str) -> Iterator[str]:
     """Say what changed on names that both sides have: usage and prices apart; and which are new or gone."""
     common = comparison.common
-    base, run = common.base or NOTHING, common.run or NOTHING
-    if common.usage_pico is None:
+    base, run = (NOTHING, NOTHING) if common is None else (common.base or NOTHING, common.run or NOTHING)
+    if common is None:
+        yield f"Against {place}: no name in common, so nothing was compared."
+    elif common.usage_pico is None:
         yield f"Against {place}: {calls_text(common.unknown_calls)} no whole price, so no change of the cost is known."
     else:
         change = f"{signed_usd_text(common.usage_pico)} ({percent_change(base.now_pico, run.now_pico)})"
         yield f"Against {place}: usage {change} at the prices of now."
-    if common.prices_pico:
+    if common is not None and common.prices_pico:
         yield (
             f"Prices: {signed_usd_text(common.prices_pico)} "
             f"({percent_change(base.booked_pico, base.now_pico)}) for the baseline's own usage."
