@@ -12,7 +12,7 @@ import click
 
 from tokencalc.budgets.budget import ANY_VALUE
 from tokencalc.cli.exits import FAILED, NOTHING, OK, REFUSED, REGRESSED, UNPRICED
-from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.cli.options import Instant, Pair, examples, filters_from, json_option, ledger_option, open_ledger
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
@@ -29,9 +29,7 @@ from tokencalc.gate.words import log_text
 from tokencalc.gate.workflow import workflow_text, write_workflow
 from tokencalc.gate.writing import append_summary, target_from, write_file, write_reports
 from tokencalc.jsontext import to_json
-from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import pico_from_usd
-from tokencalc.reports.tagged import TAG, is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -201,7 +199,7 @@ def exit_code_of(verdict: Verdict) -> int:
 def _verdict(options: dict[str, Any], demands: Demands, baseline: Baseline | None) -> Verdict:
     if options["usage"]:
         return _verdict_of_files(options, demands, baseline)
-    where = _filters(options["where"])
+    where = filters_from(options["where"])
     with open_ledger(options["ledger"], prices=options["prices"]) as engine:
         by, since, until = options["by"] or DEFAULT_KEY, options["since"], options["until"]
         run = run_of(engine, by=by, since=since, until=until, where=where)
@@ -233,20 +231,8 @@ def _verdict_of_files(options: dict[str, Any], demands: Demands, baseline: Basel
             metrics = _metrics(beside, demands.expressions, options)
     settings = replace(load_settings(), budgets=())
     with Engine.open(":memory:", settings=settings, prices=options["prices"]) as engine:
-        run: Run = run_of_files(engine, options["usage"], by=options["by"], where=_filters(options["where"]))
+        run: Run = run_of_files(engine, options["usage"], by=options["by"], where=filters_from(options["where"]))
         return judged(run, engine.catalog, engine.clock.now(), replace(demands, metrics=metrics), baseline)
-
-
-def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    found = pairs_as_dict(where, name="where")
-    for key in found:
-        if key not in DIMENSION_KEYS and not is_tag(key):
-            raise CallInvalid(
-                f"where: expected one of {', '.join(DIMENSION_KEYS)} or {TAG}NAME, found {key!r:.60}",
-                path="where",
-                found=key,
-            )
-    return found
 
 
 def _budgets(engine: Engine, where: Mapping[str, str]) -> tuple[BudgetStatus, ...]:

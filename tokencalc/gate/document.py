@@ -44,9 +44,8 @@ def verdict_document(verdict: Verdict, *, exit_code: int) -> dict[str, Any]:
 
 
 def verdict_json(document: Mapping[str, Any]) -> str:
-    """Return a document as indented JSON text with a final newline, in which no log finds a workflow command."""
-    # Two signs and a bracket stand in a JSON document only inside text, where an escape means the same.
-    return to_json(document, indent=2).replace("##[", "#\\u0023[") + "\n"
+    """Return a document as indented JSON text with a final newline."""
+    return to_json(document, indent=2) + "\n"
 
 
 def figures_document(figures: Figures) -> dict[str, Any]:

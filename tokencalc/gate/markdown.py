@@ -9,11 +9,11 @@ from tokencalc.gate.figures import NOTHING
 from tokencalc.gate.judging import unpriced_models
 from tokencalc.gate.text import comparison_lines, headline, notional_line
 from tokencalc.gate.words import UNKNOWN, percent_change, signed_usd_text, usd_text
-from tokencalc.reports.markdown import markdown_table
+from tokencalc.reports.tables import markdown_table
 from tokencalc.reports.text import markdown_code, markdown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tokencalc.gate.figures import Comparison, Pair
     from tokencalc.gate.judging import Verdict
@@ -47,10 +47,11 @@ def _checks(verdict: Verdict) -> Iterator[str]:
     # What needs a person comes first; there are rarely more, and the JSON report has all.
     order = ("failed", "warning", "notice", "ok")
     checks = sorted(verdict.checks, key=lambda check: order.index(check.state))
-    yield from _table(
+    yield from markdown_table(
         ("Check", "State", "Why"),
         [(markdown_code(check.what), _MARKS[check.state], markdown_text(check.text)) for check in checks],
-        text_columns=(0, 1, 2),
+        texts=(0, 1, 2),
+        most=_MOST_ROWS,
     )
 
 
@@ -59,8 +60,10 @@ def _changed(verdict: Verdict) -> Iterator[str]:
     if pairs:
         yield "### What changed"
         yield ""
-        yield from _table(
-            ("Name", "Before", "Now", "Change", "%", "Calls", "Output tokens"), [_cells(pair) for pair in pairs]
+        yield from markdown_table(
+            ("Name", "Before", "Now", "Change", "%", "Calls", "Output tokens"),
+            [_cells(pair) for pair in pairs],
+            most=_MOST_ROWS,
         )
 
 
@@ -99,7 +102,7 @@ def _unpriced(verdict: Verdict) -> Iterator[str]:
         yield "### Could not be priced"
         yield ""
         rows = [(markdown_code(model), markdown_code(name), f"{calls:,}") for (name, model), calls in found.items()]
-        yield from _table(("Model", "Name", "Calls"), rows, text_columns=(0, 1))
+        yield from markdown_table(("Model", "Name", "Calls"), rows, texts=(0, 1), most=_MOST_ROWS)
 
 
 def _everything(verdict: Verdict) -> Iterator[str]:
@@ -118,17 +121,7 @@ def _everything(verdict: Verdict) -> Iterator[str]:
             )
             for name, found in rows
         ]
-        yield from _table(("Name", "Cost", "Calls", "Input", "Cache read", "Output"), cells)
+        yield from markdown_table(("Name", "Cost", "Calls", "Input", "Cache read", "Output"), cells, most=_MOST_ROWS)
         yield "</details>"
         yield ""
     yield f"Made by tokencalc at {instant_text(verdict.at)}; every digit is in the JSON report."
-
-
-def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: tuple[int, ...] = (0,)
-) -> Iterator[str]:
-    if rows:
-        yield from markdown_table(heads, rows[:_MOST_ROWS], text_columns=text_columns)
-    if len(rows) > _MOST_ROWS:
-        yield f"{len(rows) - _MOST_ROWS:,} more are in the JSON report."
-        yield ""

@@ -14,7 +14,8 @@ from tokencalc.errors import CallInvalid
 from tokencalc.ledger.codec import usage_text
 from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.periods import zone_from
-from tokencalc.reports.tagged import TAG, entry_value, is_tag, is_wanted
+from tokencalc.reports.corrected import Corrected, Corrections
+from tokencalc.reports.keys import TAG, entry_value, is_tag, is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -113,30 +114,18 @@ def calls_of(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[
 
     A correction goes to the call that it corrects, where that is among them.
     """
-    corrections: dict[str, tuple[int, int]] = {}
-    alone: dict[str, Entry] = {}
-    found: list[Calls] = []
-    for entry in entries:
-        if entry.corrects is not None:
-            pico, unpriced = corrections.get(entry.corrects, (0, 0))
-            corrections[entry.corrects] = (pico + (entry.amount_pico or 0), unpriced + entry.unpriced_calls)
-            alone[entry.corrects] = entry
-            continue
-        pico, unpriced = corrections.pop(entry.entry_id, (0, 0))
-        alone.pop(entry.entry_id, None)
-        found.append(
-            Calls(
-                kind_of(entry, name_of(entry)),
-                int(entry.kind == "charge"),
-                (entry.amount_pico or 0) + pico,
-                entry.unpriced_calls + unpriced,
-            )
-        )
-    for corrected, (pico, unpriced) in corrections.items():
-        entry = alone[corrected]
+    corrections = Corrections()
+    seen = [folded for folded in map(corrections.see, entries) if folded is not None]
+    found = [_calls(folded, kind_of(folded.entry, name_of(folded.entry))) for folded in seen]
+    for folded in corrections.alone():
+        entry = folded.entry
         kind = CallKind(name_of(entry), entry.model, entry.provider, notional=entry.notional)
-        found.append(Calls(kind, 0, pico, unpriced))
+        found.append(_calls(folded, kind))
     return found[::-1]
+
+
+def _calls(folded: Corrected, kind: CallKind) -> Calls:
+    return Calls(kind, int(folded.entry.kind == "charge"), folded.pico, folded.unpriced_calls)
 
 
 def kind_of(entry: Entry, name: str) -> CallKind:

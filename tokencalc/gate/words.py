@@ -6,8 +6,7 @@ import unicodedata
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from tokencalc.money import usd_from_pico
-from tokencalc.reports.markdown import dollars_text
+from tokencalc.money import dollars_text, usd_from_pico
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
