@@ -24,6 +24,7 @@ from tokencalc.gate.judging import Demands, judged
 from tokencalc.gate.junit import verdict_junit
 from tokencalc.gate.markdown import verdict_markdown
 from tokencalc.gate.run import run_of
+from tokencalc.gate.run_file import run_json
 from tokencalc.gate.text import verdict_text
 from tokencalc.pricing.catalog import Catalog
 
@@ -406,7 +407,8 @@ def one_run() -> Run:
 def test_no_name_is_a_command_for_the_log(name: str) -> None:
     verdict = verdict_of(name)
     annotations = verdict_annotations(verdict).splitlines()
-    logged = [*verdict_text(verdict).splitlines(), *verdict_json(verdict_document(verdict, exit_code=3)).splitlines()]
+    machine = verdict_json(verdict_document(verdict, exit_code=3)) + run_json(verdict.run)
+    logged = [*verdict_text(verdict).splitlines(), *machine.splitlines()]
     assert not any(line.lstrip().startswith("::") for line in logged)
     assert not any("##[" in line for line in (*logged, *annotations))
     assert all(re.match(r"::(error|warning|notice) title=[^:,]*::[^\r\n]*$", line) for line in annotations)

@@ -6,31 +6,17 @@ import json
 import subprocess
 import sys
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tokencalc import Usage
-from tokencalc.gate.session import RunSession
-from tokencalc.providers.registry import read_usage
+from tests.unit.plugged import COST, HEAD, costs, report, run, run_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ["pytester"]
-
-KEPT = (RunSession, Usage, read_usage)
-"""pytester forgets what a run has imported; what is imported here stays, and a run takes a third of the time."""
-
-COST = Decimal("0.0035")  # 1000 x $2.50 + 100 x $10, for a million each
-
-HEAD = """
-import pytest
-from decimal import Decimal
-
-CALL = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100}
-"""
 
 TESTS = f"""{HEAD}
 def test_plain():
@@ -44,29 +30,6 @@ def test_calls(llm_cost, times):
     assert (llm_cost.calls, llm_cost.tokens, llm_cost.input_tokens) == (times, 1100 * times, 1000 * times)
     assert llm_cost.usd == times * Decimal("0.0035") == times * llm_cost.per_call_usd
 """
-
-
-def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
-    """Run pytest over a file."""
-    pytester.makepyfile(test_sample=source)
-    return pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", *options)
-
-
-def run_apart(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
-    """Run pytest over a file in a process of its own."""
-    pytester.makepyfile(test_sample=source)
-    return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", *options)
-
-
-def report(pytester: pytest.Pytester, source: str, *options: str) -> Any:
-    """Run pytest, and return its JSON report."""
-    run(pytester, source, "--tokencalc-report=json:out/run.json", *options)
-    return json.loads((pytester.path / "out/run.json").read_text(encoding="utf-8"))
-
-
-def costs(document: Any) -> dict[str, Decimal]:
-    """Return what each test of a report cost, without the file's name."""
-    return {row["name"].removeprefix("test_sample.py::"): Decimal(row["cost_usd"]) for row in document["rows"]}
 
 
 # off unless used
@@ -277,13 +240,6 @@ def test_workers_send_what_they_used(pytester: pytest.Pytester) -> None:
     run_apart(pytester, TESTS, "--tokencalc-report=json:run.json", "-n2", "-p", "no:benchmark")
     found = json.loads((pytester.path / "run.json").read_text(encoding="utf-8"))
     assert costs(found) == {"test_calls[1]": COST, "test_calls[2]": 2 * COST}
-
-
-def test_a_cap_stops_the_workers(pytester: pytest.Pytester) -> None:
-    source = MANY.replace("range(20)", "range(300)")
-    result = run_apart(pytester, source, "-n2", "-p", "no:benchmark", "--tokencalc-budget=0.01", "--tokencalc-stop")
-    assert result.ret != 0
-    assert result.parseoutcomes()["passed"] < 300
 
 
 def grown(more: int) -> str:
