@@ -206,6 +206,17 @@ def test_a_rule_holds_up_to_its_edge(expected: int, more: int, options: tuple[st
     assert gate("--baseline", "base.json", *options).exit_code == expected
 
 
+def test_what_grows_in_one_name_and_shrinks_in_another_is_seen_by_each_alone(folder: Path) -> None:
+    write(folder, {**SUMMARISE, "output_tokens": 150}, {**CLASSIFY, "output_tokens": 50})
+    assert gate(*against("output_tokens:0%")).exit_code == 0
+    assert gate(*against("each:output_tokens:0%")).exit_code == 4
+
+
+@pytest.mark.parametrize(("expected", "percent"), [("warning", "50"), ("ok", "51")])
+def test_a_warning_comes_at_its_part_of_a_budget(expected: str, percent: str, folder: Path) -> None:
+    assert checks("--budget", "0.00742", "--warn-at", percent) == [("budget", expected)], folder
+
+
 # what is written
 
 

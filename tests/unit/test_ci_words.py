@@ -15,7 +15,7 @@ from tokencalc.gate.expressions import cap_from
 from tokencalc.gate.judging import Check, Demands, Verdict, judged
 from tokencalc.gate.run import CallKind, Calls, Run
 from tokencalc.gate.text import verdict_text
-from tokencalc.gate.words import cells, folded, log_text, middle_cut
+from tokencalc.gate.words import cells, folded, log_text, middle_cut, percent_change
 from tokencalc.pricing.catalog import Catalog
 
 CATALOG = Catalog.packaged()
@@ -87,6 +87,10 @@ def test_an_annotation_says_after_the_runners_reading_what_the_check_says(name: 
     assert not any(re.search("[\r\n]", part) for line in lines for part in read_back(line)[2:])
 
 
+def test_ten_annotations_of_a_level_are_all_that_github_shows() -> None:
+    assert len(verdict_annotations(verdict_of(*(f"test {number}" for number in range(12)))).splitlines()) == 10
+
+
 # 80 columns
 
 
@@ -124,6 +128,27 @@ def test_a_long_name_keeps_both_ends(name: str, width: int) -> None:
 @pytest.mark.parametrize("text", ["plain", "名前", "e\u0301", "\uff21"])
 def test_columns_are_those_of_the_screen(text: str) -> None:
     assert cells(text) == cell_len(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (["x" * 20, "x" * 5], "x" * 25),
+        (["one two", "x" * 19], f"one two {'x' * 19}"),
+        (["名" * 10, "前"], "名" * 10 + "前"),
+        (["a " * 9 + "aa"], "a " * 9 + "aa"),
+    ],
+)
+def test_a_line_is_filled_and_cut_at_a_space_where_there_is_one(expected: list[str], text: str) -> None:
+    assert list(folded(text, 20)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "base", "run"),
+    [("+0.0 %", 0, 0), ("-", 0, 1), ("+8.4 %", 1000, 1084), ("-100.0 %", 7, 0), ("+0.2 %", 2000, 2005)],
+)
+def test_a_percentage_is_rounded_half_to_even_and_none_of_nothing(expected: str, base: int, run: int) -> None:
+    assert percent_change(base, run) == expected
 
 
 def test_the_end_of_a_tests_name_shows_and_no_column_is_empty() -> None:
