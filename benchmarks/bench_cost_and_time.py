@@ -1,7 +1,8 @@
 """Cost beside time: a benchmark of pytest-benchmark that asserts on both, as yours may.
 
 Run by itself or with `pytest benchmarks/bench_cost_and_time.py`. The call answers from a recorded usage, so the cost
-has no noise; a live call would be measured in the same way.
+has no noise; a live call would be measured in the same way. The number of rounds is fixed, so that a budget means the
+same each time; of a benchmark that chooses it, compare the cost per call.
 """
 
 from __future__ import annotations

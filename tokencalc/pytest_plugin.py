@@ -3,9 +3,10 @@
 pytest loads this file in every session of an environment that has tokencalc, so it
 imports nothing of it before a test, a mark or an option asks for it.
 
-A test's calls are those that the engine of `llm_cost` booked while the test's own
-function ran: recorded on it, or made through a client that was wrapped with it, by
-whatever fixture. What is booked in setup and teardown is counted as the fixtures'.
+A test's calls are those that any engine of its process booked while the test's own
+function ran, or a fixture of this test alone: by a client that the product wrapped,
+by `guard`, or recorded. Each entry is seen once, where it is written. What fixtures
+for several tests use is counted as theirs.
 """
 
 # ruff: noqa: PLC0415  # importing late is the point of this file
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from tokencalc.engine import Engine
-    from tokencalc.gate.run import Calls
     from tokencalc.gate.session import RunOptions, RunSession
+    from tokencalc.gate.spending import Spending
     from tokencalc.gate.watching import CallBudget, LlmCost, RunWatch
 
-FIXTURES = "(fixtures)"
-"""The name under which what setup and teardown used is counted."""
-
 _MARK = "llm_budget"
+_OURS = {"llm_cost", "llm_cost_engine"}
 _SENT = "tokencalc_calls"
+_FOLDER = "tokencalc_spending"
 
 
 class LlmBudgetWarning(pytest.PytestWarning):
@@ -36,19 +36,25 @@ class LlmBudgetWarning(pytest.PytestWarning):
 
 
 class _State:
-    """One process of a run of tests; ``watch`` is there from the first use of an engine on."""
+    """One process of a run of tests; ``watch`` is there from the first use of anything of ours on."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self.watch: RunWatch | None = None
         self.session: RunSession | None = None
         self.options: RunOptions | None = None
-        self.is_worker = False
+        self.spending: Spending | None = None
+        # What pytest-xdist handed to this worker; None in the only process, or in the controller.
+        self.worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self.folder = ""
+        self.test = ""
 
     def opened(self) -> RunWatch:
         if self.watch is None:
             from tokencalc.gate.watching import RunWatch
 
             self.watch = RunWatch()
+            if self.test:
+                self.watch.begin(self.test)
         return self.watch
 
     def collected(self) -> RunSession:
@@ -58,12 +64,18 @@ class _State:
             self.session = RunSession()
         return self.session
 
-    def take(self, name: str) -> tuple[Calls, ...]:
-        return () if self.watch is None else self.watch.take(name)
+    def reason_to_stop(self) -> str | None:
+        if self.options is None or not self.options.stop or self.watch is None:
+            return None
+        if self.spending is None:
+            from tokencalc.gate.spending import Spending
+
+            told = self.worker or {}
+            self.spending = Spending(told.get(_FOLDER), told.get("workerid", ""))
+        return self.options.reason_to_stop(self.spending, self.watch.billed_pico)
 
 
 _STATE = pytest.StashKey[_State]()
-_TAKEN = pytest.StashKey["tuple[Calls, ...]"]()
 _BUDGET = pytest.StashKey["CallBudget | None"]()
 
 
@@ -90,17 +102,27 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         'llm_budget(usd=None, tokens=None, calls=None, on_exceed="fail"): what a test may use; fail, warn or stop',
     )
-    state = config.stash[_STATE] = _State()
-    state.is_worker = hasattr(config, "workerinput")
+    state = config.stash[_STATE] = _State(config)
     given = {name: config.getoption(f"tokencalc_{name}") for name in _OPTIONS}
     if any(given.values()):
         from tokencalc.errors import TokencalcError
         from tokencalc.gate.session import RunOptions
 
         try:
-            state.options = RunOptions.of(given, with_baseline=not state.is_worker)
+            state.options = RunOptions.of(given, with_baseline=state.worker is None)
         except TokencalcError as error:
             raise pytest.UsageError(error.message) from error
+        state.opened()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look at what is booked from the first test on, where a test asks for it: its place must not decide."""
+    is_used = any(
+        item.get_closest_marker(_MARK) is not None or not _OURS.isdisjoint(getattr(item, "fixturenames", ()))
+        for item in session.items
+    )
+    if is_used:
+        session.config.stash[_STATE].opened()
 
 
 _OPTIONS = ("budget", "per_test", "stop", "baseline", "fail", "report", "strict_prices", "require_usage")
@@ -108,7 +130,7 @@ _OPTIONS = ("budget", "per_test", "stop", "baseline", "fail", "report", "strict_
 
 @pytest.fixture(scope="session")
 def llm_cost_engine(request: pytest.FixtureRequest) -> Engine:
-    """The engine that calls are booked in, for clients that live longer than a test: ``wrap(client, engine=...)``."""
+    """An engine for code that has none, for clients that live longer than a test: ``wrap(client, engine=...)``."""
     return request.config.stash[_STATE].opened().engine
 
 
@@ -122,41 +144,73 @@ def llm_cost(request: pytest.FixtureRequest) -> LlmCost:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Read the test's budget before its fixtures cost anything; what they use is theirs."""
+    """Read the test's budget before its fixtures cost anything; what is booked from now on is the test's."""
+    state, item.stash[_BUDGET] = item.config.stash[_STATE], None
+    state.test = _name(item)
+    if state.watch is not None:
+        state.watch.begin(state.test)
     item.stash[_BUDGET] = _budget(item)
     try:
         return (yield)
     finally:
-        _take(item, FIXTURES)
+        _look(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Count what a fixture for several tests uses as the fixtures'; the test is only who came first."""
+    watch = request.config.stash[_STATE].watch
+    if watch is None:
+        return (yield)
+    before = watch.hand_to(_owner(fixturedef, watch))
+    try:
+        return (yield)
+    finally:
+        watch.hand_to(before)
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Count what the end of a fixture used as its setup."""
+    watch = request.config.stash[_STATE].watch
+    if watch is not None:
+        watch.credit(_owner(fixturedef, watch))
+
+
+def _owner(fixturedef: pytest.FixtureDef[Any], watch: RunWatch) -> str:
+    from tokencalc.gate.watching import FIXTURES
+
+    return watch.test if fixturedef.scope == "function" else FIXTURES
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Take what the test used, also where it failed; where it passed, hold its budget against that."""
+    """Stop the run where the test was to, also where it failed; where it passed, hold its budget against it."""
     try:
         outcome = yield
     finally:
-        _take(item, _name(item))
-    _hold_budget(item)
+        broken = _look(item)
+    if broken is not None:
+        _fail(item, broken)
     return outcome
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Take what the teardown used."""
+    """See what the teardown used, and whether the run has spent its cap."""
     try:
         return (yield)
     finally:
-        _take(item, FIXTURES)
+        _look(item)
+        state = item.config.stash[_STATE]
+        if state.watch is not None:
+            from tokencalc.gate.watching import FIXTURES
 
-
-def _take(item: pytest.Item, name: str) -> None:
-    item.stash[_TAKEN] = taken = item.config.stash[_STATE].take(name)
-    if taken and name != FIXTURES:
-        from tokencalc.gate.junit import properties
-        from tokencalc.gate.watching import figures_of
-
-        item.user_properties.extend(properties(figures_of(taken)))
+            state.watch.hand_to(FIXTURES)
+        reason = state.reason_to_stop()
+        if reason is not None:
+            item.session.shouldstop = reason
 
 
 def _name(item: pytest.Item) -> str:
@@ -176,25 +230,36 @@ def _budget(item: pytest.Item) -> CallBudget | None:
     if mark.args:
         pytest.fail("mark llm_budget: give usd=, tokens= or calls= by name", pytrace=False)
     try:
-        return CallBudget(**mark.kwargs)
-    except (InvalidInput, TypeError) as error:
-        pytest.fail(f"mark llm_budget: {error}", pytrace=False)
+        return CallBudget.of(mark.kwargs)
+    except InvalidInput as error:
+        pytest.fail(f"mark {error}", pytrace=False)
 
 
-def _hold_budget(item: pytest.Item) -> None:
-    budget, taken = item.stash[_BUDGET], item.stash[_TAKEN]
-    if budget is None or not taken:
-        return
-    from tokencalc.gate.watching import figures_of
+def _look(item: pytest.Item) -> str | None:
+    """Say with the test's properties what it has used until now; return what is above its budget, stopping for it."""
+    watch = item.config.stash[_STATE].watch
+    used = () if watch is None else watch.of_test()
+    if not used:
+        return None
+    from tokencalc.gate.figures import figures_of
+    from tokencalc.gate.junit import properties
 
-    broken = budget.broken_by(figures_of(taken))
-    if broken is None:
-        return
-    if budget.on_exceed == "warn":
+    figures, budget = figures_of(used), item.stash[_BUDGET]
+    said = properties(figures)
+    # In place of those of the phase, or of the attempt, before.
+    names = {name for name, _ in said}
+    item.user_properties[:] = [*(pair for pair in item.user_properties if pair[0] not in names), *said]
+    broken = None if budget is None else budget.broken_by(figures)
+    if budget is not None and broken is not None and budget.on_exceed == "stop":
+        item.session.shouldstop = f"llm_budget of {item.nodeid}: {broken}"
+    return broken
+
+
+def _fail(item: pytest.Item, broken: str) -> None:
+    budget = item.stash[_BUDGET]
+    if budget is not None and budget.on_exceed == "warn":
         item.warn(LlmBudgetWarning(f"llm_budget: {broken}"))
         return
-    if budget.on_exceed == "stop":
-        item.session.shouldstop = f"llm_budget of {item.nodeid}: {broken}"
     pytest.fail(f"llm_budget: {broken}", pytrace=False)
 
 
@@ -202,12 +267,12 @@ def _hold_budget(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send what a phase used along with its report: so it reaches the controller of pytest-xdist at once."""
     report = yield
-    taken = item.stash.get(_TAKEN, ())
+    watch = item.config.stash[_STATE].watch
+    taken = [] if watch is None else watch.taken()
     if taken:
         from tokencalc.gate.run_file import calls_document
 
         report.__dict__[_SENT] = [calls_document(calls) for calls in taken]
-        item.stash[_TAKEN] = ()
     return report
 
 
@@ -215,24 +280,24 @@ class _Collector:
     """Collects what tests used, where the run is told about: in the only process, or in xdist's controller."""
 
     def __init__(self, session: pytest.Session) -> None:
-        self._session = session
         self._config = session.config
         self._state = session.config.stash[_STATE]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add what a report brings; stop the run where its cap is spent."""
+        """Add what a report brings."""
         sent = getattr(report, _SENT, None)
-        if not sent:
-            return
-        self._state.collected().add(sent)
-        options = self._state.options
-        reason = None if options is None else options.reason_to_stop(self._state.collected())
-        if reason is not None:
-            self._session.shouldstop = reason
-            # The controller of pytest-xdist asks its own plugin, not the session.
-            distributed = self._config.pluginmanager.getplugin("dsession")
-            if distributed is not None:
-                distributed.shouldstop = reason
+        if sent:
+            self._state.collected().add(sent)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of pytest-xdist where all of them write what they have spent, so that each stops by itself."""
+        state = self._state
+        if state.options is not None and state.options.stop:
+            import tempfile
+
+            state.folder = state.folder or tempfile.mkdtemp(prefix="tokencalc-")
+            node.workerinput[_FOLDER] = state.folder
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the run, write its reports, and turn a green run red where its demands are not met."""
@@ -256,13 +321,19 @@ class _Collector:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register what collects, in the process that tells."""
     config = session.config
-    if not config.stash[_STATE].is_worker:
+    if config.stash[_STATE].worker is None:
         config.pluginmanager.register(_Collector(session), "tokencalc-collector")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close the engine."""
+    """Look no more, and remove what workers shared."""
     state = config.stash.get(_STATE, None)
-    if state is not None and state.watch is not None:
+    if state is None:
+        return
+    if state.watch is not None:
         state.watch.close()
         state.watch = None
+    if state.folder:
+        import shutil
+
+        shutil.rmtree(state.folder, ignore_errors=True)

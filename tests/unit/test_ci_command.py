@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.gated import CLASSIFY, SUMMARISE, ci, enter, gate, write
 from tokencalc import Budget, Engine
-from tokencalc.cli.main import main
 from tokencalc.gate.annotations import verdict_annotations
 from tokencalc.gate.document import verdict_document, verdict_json
 from tokencalc.gate.expressions import cap_from
@@ -25,6 +24,7 @@ from tokencalc.gate.judging import Demands, judged
 from tokencalc.gate.junit import verdict_junit
 from tokencalc.gate.markdown import verdict_markdown
 from tokencalc.gate.run import run_of
+from tokencalc.gate.run_file import run_json
 from tokencalc.gate.text import verdict_text
 from tokencalc.pricing.catalog import Catalog
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from tokencalc.gate.judging import Verdict
     from tokencalc.gate.run import Run
 
-SUMMARISE: dict[str, Any] = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100, "operation": "summarise"}
-CLASSIFY: dict[str, Any] = {"model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 100, "operation": "classify"}
 COST = Decimal("0.0035") + Decimal(
     "0.00021"
 )  # 1000 x 2.50 + 100 x 10, and 1000 x 0.15 + 100 x 0.60, for a million each
@@ -60,30 +58,13 @@ def git(folder: Path, *arguments: str) -> None:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a repository with two calls and a baseline of them, committed on main."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(variable, raising=False)
+    enter(tmp_path, monkeypatch)
     git(tmp_path, "init", "-q", "-b", "main")
     write(tmp_path, SUMMARISE, CLASSIFY)
     assert ci("--usage", "calls.jsonl", "--save-baseline", "tokencalc-baseline.json").exit_code == 0
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "calls and their baseline")
     return tmp_path
-
-
-def write(folder: Path, *calls: dict[str, Any]) -> None:
-    """Write calls as JSON Lines."""
-    (folder / "calls.jsonl").write_text("".join(f"{json.dumps(call)}\n" for call in calls), encoding="utf-8")
-
-
-def ci(*arguments: str) -> Result:
-    """Run the gate."""
-    return CliRunner().invoke(main, ["ci", *arguments])
-
-
-def gate(*arguments: str) -> Result:
-    """Run the gate over the repository's calls."""
-    return ci("--usage", "calls.jsonl", *arguments)
 
 
 # red and green
@@ -165,7 +146,7 @@ def test_nothing_measured_is_said_and_fails_where_usage_is_required(
 
 def test_the_first_of_budget_regression_and_prices_decides_on_the_exit_code(repository: Path) -> None:
     write(repository, *[SUMMARISE] * 3, {**CLASSIFY, "model": "own-model-7b"})
-    demands = ["--strict-prices", "--baseline", "git:main", "--fail", "cost:10%", "--budget", "0.001"]
+    demands = ["--strict-prices", "--baseline", "git:main", "--fail", "calls:1", "--budget", "0.001"]
     assert [gate(*demands[:count]).exit_code for count in (1, 5, 7)] == [5, 4, 3]
     assert gate(*demands, "--exit-zero").exit_code == 0
 
@@ -304,8 +285,8 @@ def test_noise_is_no_regression(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("expected", "line"),
     [
-        ("calls.jsonl, line 1: expected a JSON object", "[1, 2]"),
-        ("calls.jsonl, line 1: expected a JSON object", "{"),
+        ("calls.jsonl, line 1: expected one JSON object on a line", "[1, 2]"),
+        ("calls.jsonl, line 1: expected one JSON object on a line", "{"),
         ("unknown argument 'colour'", '{"model": "gpt-4o", "colour": 1, "input_tokens": 1}'),
         ("calls.jsonl, line 1: ", '{"model": "gpt-4o", "input_tokens": true}'),
         ("calls.jsonl, line 1: ", '{"model": "gpt-4o"}'),
@@ -426,7 +407,8 @@ def one_run() -> Run:
 def test_no_name_is_a_command_for_the_log(name: str) -> None:
     verdict = verdict_of(name)
     annotations = verdict_annotations(verdict).splitlines()
-    logged = [*verdict_text(verdict).splitlines(), *verdict_json(verdict_document(verdict, exit_code=3)).splitlines()]
+    machine = verdict_json(verdict_document(verdict, exit_code=3)) + run_json(verdict.run)
+    logged = [*verdict_text(verdict).splitlines(), *machine.splitlines()]
     assert not any(line.lstrip().startswith("::") for line in logged)
     assert not any("##[" in line for line in (*logged, *annotations))
     assert all(re.match(r"::(error|warning|notice) title=[^:,]*::[^\r\n]*$", line) for line in annotations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokencalc.cli.exits import NOTHING, OK, REFUSED, REGRESSED, UNPRICED
-from tokencalc.cli.options import Instant, Pair, examples, json_option, ledger_option, open_ledger, pairs_as_dict
+from tokencalc.budgets.budget import ANY_VALUE
+from tokencalc.cli.exits import FAILED, NOTHING, OK, REFUSED, REGRESSED, UNPRICED
+from tokencalc.cli.options import Instant, Pair, examples, filters_from, json_option, ledger_option, open_ledger
 from tokencalc.config import load_settings
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid
@@ -20,18 +22,17 @@ from tokencalc.gate.document import verdict_document, verdict_json
 from tokencalc.gate.expressions import MetricBound, cap_from, expression_from
 from tokencalc.gate.judging import Demands, Verdict, judged
 from tokencalc.gate.reading import run_of_files
-from tokencalc.gate.run import run_of
+from tokencalc.gate.run import DEFAULT_KEY, run_of
 from tokencalc.gate.run_file import run_json
 from tokencalc.gate.text import verdict_text
 from tokencalc.gate.words import log_text
 from tokencalc.gate.workflow import workflow_text, write_workflow
-from tokencalc.gate.writing import append_summary, target_from, write_reports
+from tokencalc.gate.writing import append_summary, target_from, write_file, write_reports
 from tokencalc.jsontext import to_json
-from tokencalc.ledger.records import DIMENSION_KEYS
 from tokencalc.money import pico_from_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from tokencalc.budgets.setting import BudgetStatus
@@ -53,9 +54,7 @@ _SOURCES = (
         "--usage", multiple=True, metavar="FILE", help="JSON Lines of calls, or a run by the pytest plugin; repeatable."
     ),
     ledger_option,
-    click.option(
-        "--by", default="operation", metavar="KEY", help="What names are: operation, model, agent_id, tag:NAME, ..."
-    ),
+    click.option("--by", metavar="KEY", help="What names are: operation (unless said), model, agent_id, tag:NAME, ..."),
     click.option("--since", type=Instant(), metavar="DATE", help="Of a ledger: from this instant on."),
     click.option("--until", type=Instant(), metavar="DATE", help="Of a ledger: before this instant."),
     click.option("--where", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Only these, as agent_id=analyzer."),
@@ -77,7 +76,7 @@ _DEMANDS = (
         "fails",
         multiple=True,
         metavar="RULE",
-        help="cost:10%, output_tokens:20%, metric:NAME<=X; repeatable.",
+        help="cost:10%, output_tokens_per_call:20%, metric:NAME<=X; repeatable.",
     ),
     click.option("--noise", metavar="USD", help="Changes of the cost below this never fail."),
     click.option("--strict-prices", is_flag=True, help="Exit with 5 if a call has no whole price."),
@@ -162,13 +161,33 @@ def _gate(options: dict[str, Any]) -> int:
     baseline = None if options["baseline"] is None else read_baseline(options["baseline"])
     verdict = _verdict(options, demands, baseline)
     code = OK if options["exit_zero"] else exit_code_of(verdict)
-    write_reports(verdict, targets, exit_code=code)
-    if options["save_baseline"] is not None:
-        Path(options["save_baseline"]).write_bytes(run_json(verdict.run).encode())
-        click.echo(f"Saved the run to {log_text(options['save_baseline'])}.", err=True)
-    append_summary(verdict)
+    # Told before anything is written: a full disk must not cost the verdict.
     _tell(verdict, options, code)
-    return code
+    for failure in append_summary(verdict):
+        _say(f"warning: {failure}")
+    failures = write_reports(verdict, targets, exit_code=code)
+    if options["save_baseline"] is not None and verdict.run.calls:
+        failures += _save_baseline(verdict, options["save_baseline"])
+    elif options["save_baseline"] is not None:
+        # By a baseline of nothing every name would be new for ever, and nothing compared.
+        _say(f"error: {options['save_baseline']}: not saved, because nothing was measured")
+        code = code or (OK if options["exit_zero"] else NOTHING)
+    for failure in failures:
+        _say(f"error: {failure}")
+    return code or (FAILED if failures else OK)
+
+
+def _save_baseline(verdict: Verdict, file: str) -> list[str]:
+    """Save the run to compare with; return why that failed, if it did."""
+    failures = write_file(Path(file), run_json(verdict.run))
+    if not failures:
+        failed = f", in which {len(verdict.failed)} of {len(verdict.checks)} checks failed" if verdict.failed else ""
+        _say(f"Saved the run to {file}{failed}.")
+    return failures
+
+
+def _say(text: str) -> None:
+    click.echo(log_text(text, longest=1000), err=True)
 
 
 def exit_code_of(verdict: Verdict) -> int:
@@ -180,10 +199,11 @@ def exit_code_of(verdict: Verdict) -> int:
 def _verdict(options: dict[str, Any], demands: Demands, baseline: Baseline | None) -> Verdict:
     if options["usage"]:
         return _verdict_of_files(options, demands, baseline)
-    where = _filters(options["where"])
+    where = filters_from(options["where"])
     with open_ledger(options["ledger"], prices=options["prices"]) as engine:
-        run = run_of(engine, by=options["by"], since=options["since"], until=options["until"], where=where)
-        budgets = _budgets(engine)
+        by, since, until = options["by"] or DEFAULT_KEY, options["since"], options["until"]
+        run = run_of(engine, by=by, since=since, until=until, where=where)
+        budgets = _budgets(engine, where)
         metrics = _metrics(engine, demands.expressions, options)
         return judged(
             run, engine.catalog, engine.clock.now(), replace(demands, budgets=budgets, metrics=metrics), baseline
@@ -197,29 +217,39 @@ def _verdict_of_files(options: dict[str, Any], demands: Demands, baseline: Basel
             f"{refused[0]}: an interval is of a ledger; with --usage the files are the run", path=refused[0], found=True
         )
     metrics: dict[str, float | None] = {}
-    if any(isinstance(expression, MetricBound) for expression in demands.expressions):
+    needs_samples = any(isinstance(expression, MetricBound) for expression in demands.expressions)
+    if options["ledger"] is not None and not needs_samples:
+        raise CallInvalid(
+            "ledger: with --usage the files are the run, and the ledger is read for metric:NAME<=X alone; give one of "
+            "the two",
+            path="ledger",
+            found=options["ledger"],
+        )
+    if needs_samples:
         # Files hold no samples: they come from the ledger beside.
         with open_ledger(options["ledger"], needs_prices=False) as beside:
             metrics = _metrics(beside, demands.expressions, options)
     settings = replace(load_settings(), budgets=())
     with Engine.open(":memory:", settings=settings, prices=options["prices"]) as engine:
-        run: Run = run_of_files(engine, options["usage"], by=options["by"], where=_filters(options["where"]))
+        run: Run = run_of_files(engine, options["usage"], by=options["by"], where=filters_from(options["where"]))
         return judged(run, engine.catalog, engine.clock.now(), replace(demands, metrics=metrics), baseline)
 
 
-def _filters(where: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    found = pairs_as_dict(where, name="where")
-    for key in found:
-        if key not in DIMENSION_KEYS:
-            raise CallInvalid(
-                f"where: expected one of {', '.join(DIMENSION_KEYS)}, found {key!r:.60}", path="where", found=key
-            )
-    return found
+def _budgets(engine: Engine, where: Mapping[str, str]) -> tuple[BudgetStatus, ...]:
+    """The budgets of a ledger that are more than observed and may cover what is looked at, in their current periods."""
+    return tuple(
+        status for status in engine.budget_statuses() if status.budget.policy != "observe" and _may_cover(status, where)
+    )
 
 
-def _budgets(engine: Engine) -> tuple[BudgetStatus, ...]:
-    """The budgets of a ledger that are more than observed, in their current periods."""
-    return tuple(status for status in engine.budget_statuses() if status.budget.policy != "observe")
+def _may_cover(status: BudgetStatus, where: Mapping[str, str]) -> bool:
+    """Whether an instance of a budget can hold a call that a filter keeps; its stars stand for its scope's value."""
+    scope = status.budget.scope
+    stars = [key for key, value in scope.items() if value == ANY_VALUE]
+    value = status.scope_value or ""
+    values = [value] if len(stars) == 1 else json.loads(value) if stars and value else []
+    covered = {**scope, **dict(zip(stars, values, strict=False))}
+    return all(covered.get(key, wanted) == wanted for key, wanted in where.items())
 
 
 def _metrics(

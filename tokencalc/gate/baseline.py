@@ -49,6 +49,18 @@ def read_baseline(given: str, *, folder: Path | None = None) -> Baseline:
     return _from_git(revision, file or DEFAULT_FILE, here)
 
 
+def refuse_other_names(baseline: Baseline, by: str) -> None:
+    """Raise CallInvalid for a baseline by operation where the run is by model: no name would ever be compared."""
+    if baseline.run is None or baseline.run.by == by:
+        return
+    raise CallInvalid(
+        f"baseline: {baseline.place} was saved by {baseline.run.by!r:.60}, and this run is by {by!r:.60}, so that none "
+        "of their names can be compared; give the same --by, or save it anew with --save-baseline",
+        path="baseline",
+        found=baseline.run.by,
+    )
+
+
 def _from_file(given: str, path: Path) -> Baseline:
     if not path.exists():
         return _missing(given, f"there is no file {given}")

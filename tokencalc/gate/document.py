@@ -44,16 +44,19 @@ def verdict_document(verdict: Verdict, *, exit_code: int) -> dict[str, Any]:
 
 
 def verdict_json(document: Mapping[str, Any]) -> str:
-    """Return a document as indented JSON text with a final newline, in which no log finds a workflow command."""
-    # Two signs and a bracket stand in a JSON document only inside text, where an escape means the same.
-    return to_json(document, indent=2).replace("##[", "#\\u0023[") + "\n"
+    """Return a document as indented JSON text with a final newline."""
+    return to_json(document, indent=2) + "\n"
 
 
 def figures_document(figures: Figures) -> dict[str, Any]:
-    """Return figures as plain values: what was booked, and the same priced with the table of now."""
+    """Return figures as plain values: what was booked, and the same priced with the table of now, null where unknown.
+
+    ``notional_usd`` is that part of ``cost_usd`` which a subscription paid.
+    """
     return {
         "cost_usd": usd_from_pico(figures.booked_pico),
-        "cost_now_usd": usd_from_pico(figures.now_pico),
+        "cost_now_usd": None if figures.unknown_calls else usd_from_pico(figures.now_pico),
+        "notional_usd": usd_from_pico(figures.booked_pico - figures.billed_pico),
         "calls": figures.calls,
         "unpriced_calls": figures.unpriced_calls,
         "input_tokens": figures.input_tokens,
@@ -71,7 +74,7 @@ def _comparison(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
         "baseline": None if baseline is None else baseline.place,
         "baseline_made_at": None if made is None else made.made_at,
         "baseline_prices_checked_on": None if made is None else made.prices_checked_on,
-        "common": _pair(comparison.common),
+        "common": None if comparison.common is None else _pair(comparison.common),
         "rows": [_pair(pair) for pair in comparison.pairs],
         "added": list(comparison.added),
         "removed": list(comparison.removed),
@@ -83,6 +86,6 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "name": pair.name,
         "run": None if pair.run is None else figures_document(pair.run),
         "baseline": None if pair.base is None else figures_document(pair.base),
-        "usage_change_usd": usd_from_pico(pair.usage_pico),
-        "price_change_usd": usd_from_pico(pair.prices_pico),
+        "usage_change_usd": None if pair.usage_pico is None else usd_from_pico(pair.usage_pico),
+        "price_change_usd": None if pair.prices_pico is None else usd_from_pico(pair.prices_pico),
     }

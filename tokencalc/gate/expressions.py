@@ -1,4 +1,4 @@
-"""Fail expressions: ``cost:10%``, ``cost:0.05usd``, ``output_tokens:20%``, ``calls:2``, ``metric:NAME<=X``.
+"""Fail expressions: ``cost:10%``, ``cost:0.05usd``, ``output_tokens_per_call:20%``, ``calls:2``, ``metric:NAME<=X``.
 
 The first kind is the most by which a figure may be above the baseline's, the last
 one a bound on a figure that was recorded beside the ledger.
@@ -10,6 +10,7 @@ import math
 import operator
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tokencalc.errors import CallInvalid, MoneyInvalid
@@ -18,6 +19,8 @@ from tokencalc.money import amount_from, decimal_text, pico_from_usd
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
+
+    from tokencalc.gate.figures import Figures
 
 COST = "cost"
 COUNTS = (
@@ -31,6 +34,8 @@ COUNTS = (
 )
 """The figures besides the cost that an expression may name."""
 
+_PER_CALL = "_per_call"
+_FIGURES = (COST, *COUNTS, *(f"{figure}{_PER_CALL}" for figure in (COST, *COUNTS) if figure != "calls"))
 _EACH = "each:"
 _METRIC = "metric:"
 _BOUND = re.compile(r"(?P<name>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)")
@@ -48,7 +53,8 @@ class Growth:
     """How much a figure may grow over the baseline: by a share of it, or by an amount.
 
     ``percent`` or ``most`` is given; ``most`` is in pico-dollars for the cost, else a count. ``each`` holds it
-    for every name by itself, else it holds for the sum over the names that both sides have.
+    for every name by itself, else it holds for the sum over the names that both sides have. ``per_call`` divides
+    each side by its calls, so that it does not matter how many there were.
     """
 
     text: str
@@ -56,16 +62,23 @@ class Growth:
     percent: Decimal | None = None
     most: int | None = None
     each: bool = False
+    per_call: bool = False
 
-    def allows(self, base: int, run: int) -> bool:
+    def value_of(self, figures: Figures) -> Fraction | None:
+        """Return what this is about, the cost in pico-dollars of now; None per call where there was no call."""
+        value = figures.now_pico if self.figure == COST else getattr(figures, self.figure)
+        if not self.per_call:
+            return Fraction(value)
+        return Fraction(value, figures.calls) if figures.calls else None
+
+    def allows(self, base: Fraction, run: Fraction) -> bool:
         """Whether the run's figure is within what is allowed over the baseline's; from nothing no percent leads on."""
         if run <= base:
             return True
         if self.percent is None:
             return run - base <= (self.most or 0)
-        # In whole numbers, because the caller's decimal context may round: growth * 100 <= base * percent.
-        numerator, denominator = self.percent.as_integer_ratio()
-        return (run - base) * 100 * denominator <= base * numerator
+        # In exact fractions, because the caller's decimal context may round.
+        return (run - base) * 100 <= base * Fraction(self.percent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +102,31 @@ def expression_from(text: str) -> Growth | MetricBound:
         return _metric(text.strip())
     given = "".join(text.split())
     figure, colon, limit = given.removeprefix(_EACH).partition(":")
-    if not colon or figure not in (COST, *COUNTS):
-        raise _refused(text, f"expected one of {', '.join((COST, *COUNTS))} or metric before the colon")
-    each = given.startswith(_EACH)
+    if not colon or figure not in _FIGURES:
+        raise _refused(text, f"expected one of {', '.join(_FIGURES)} or metric before the colon")
+    percent, most = _limit(limit, text, is_cost=figure.startswith(COST))
+    return Growth(
+        text=given,
+        figure=figure.removesuffix(_PER_CALL),
+        percent=percent,
+        most=most,
+        each=given.startswith(_EACH),
+        per_call=figure.endswith(_PER_CALL),
+    )
+
+
+def _limit(limit: str, text: str, *, is_cost: bool) -> tuple[Decimal | None, int | None]:
+    """The share, or the amount, by which a figure may grow."""
     try:
         if limit.endswith("%"):
-            return Growth(text=given, figure=figure, percent=amount_from(limit[:-1], name="percent"), each=each)
-        if figure == COST:
-            return Growth(text=given, figure=figure, most=_pico(limit, text), each=each)
+            return amount_from(limit[:-1], name="percent"), None
+        if is_cost:
+            return None, _pico(limit, text)
     except MoneyInvalid as error:
         raise _refused(text, error.message) from error
     if not limit.isascii() or not limit.isdigit() or len(limit) > 18:  # noqa: PLR2004  # what 64 bits hold
         raise _refused(text, f"expected a whole number or a percentage, found {limit!r:.40}")
-    return Growth(text=given, figure=figure, most=int(limit), each=each)
+    return None, int(limit)
 
 
 def _pico(limit: str, text: str) -> int:
@@ -128,8 +153,8 @@ def _metric(text: str) -> MetricBound:
 
 def _refused(text: str, why: str) -> CallInvalid:
     return CallInvalid(
-        f"fail: {text!r:.80}: {why}; write cost:10%, cost:0.05usd, output_tokens:20%, calls:2, each:cost:25% or "
-        "metric:NAME<=X",
+        f"fail: {text!r:.80}: {why}; write cost:10%, cost:0.05usd, output_tokens:20%, calls:2, "
+        "cost_per_call:10%, each:cost:25% or metric:NAME<=X",
         path="fail",
         found=text,
     )

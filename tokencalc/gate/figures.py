@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 class Figures(NamedTuple):
     """Sums over calls: as booked, and priced with the table of now, in pico-dollars; tokens as in a `Usage`.
 
-    ``now_pico`` keeps what was booked where the table of now has no whole price.
+    ``now_pico`` keeps what was booked where the table of now has no whole price; ``unknown_calls`` are those that have
+    neither, so that it is only a part. ``billed_pico``, ``billed_unpriced_calls`` leave out what a subscription paid.
     """
 
     booked_pico: int = 0
     now_pico: int = 0
     calls: int = 0
     unpriced_calls: int = 0
+    unknown_calls: int = 0
+    billed_pico: int = 0
+    billed_unpriced_calls: int = 0
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
@@ -60,23 +64,31 @@ class Pair(NamedTuple):
     base: Figures | None
 
     @property
-    def usage_pico(self) -> int:
-        """What the change of usage costs, at the prices of now."""
-        return (self.run or NOTHING).now_pico - (self.base or NOTHING).now_pico
+    def unknown_calls(self) -> int:
+        """How many calls of both sides have no price, so that no cost of them can be compared."""
+        return (self.run or NOTHING).unknown_calls + (self.base or NOTHING).unknown_calls
 
     @property
-    def prices_pico(self) -> int:
-        """What the change of prices costs: the baseline's usage priced now, minus what was booked for it."""
+    def usage_pico(self) -> int | None:
+        """What the change of usage costs, at the prices of now; None where a side is not known."""
+        return None if self.unknown_calls else (self.run or NOTHING).now_pico - (self.base or NOTHING).now_pico
+
+    @property
+    def prices_pico(self) -> int | None:
+        """What the change of prices costs: the baseline's usage priced now, minus what was booked for it.
+
+        None where a call of the baseline had no price then: its first one is no change.
+        """
         base = self.base or NOTHING
-        return base.now_pico - base.booked_pico
+        return None if base.unpriced_calls else base.now_pico - base.booked_pico
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A run beside its baseline: every name of either, and the sums over names that both have."""
+    """A run beside its baseline: every name of either, and the sums over names that both have, None without any."""
 
     pairs: tuple[Pair, ...]
-    common: Pair
+    common: Pair | None
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -94,8 +106,13 @@ def figures_by_name(run: Run, catalog: Catalog, at: datetime) -> dict[str, Figur
     found: dict[str, Figures] = {}
     for calls in run.calls:
         name = calls.kind.name
-        found[name] = found.get(name, NOTHING).plus(_figures(calls, catalog, at))
+        found[name] = found.get(name, NOTHING).plus(_figures(calls, _price(calls.kind, catalog, at)))
     return found
+
+
+def figures_of(calls: Iterable[Calls]) -> Figures:
+    """Return the sums over calls as booked; nothing is priced again."""
+    return total(_figures(one, None) for one in calls)
 
 
 def total(figures: Iterable[Figures]) -> Figures:
@@ -106,21 +123,26 @@ def total(figures: Iterable[Figures]) -> Figures:
     return found
 
 
-def _figures(calls: Calls, catalog: Catalog, at: datetime) -> Figures:
-    tokens = (0, 0, 0, 0, 0)
-    now_pico = calls.booked_pico
-    if calls.kind.usage is not None:
-        tokens = token_totals(usage_from_text(calls.kind.usage).leaves)
-        price = _price(calls.kind, catalog, at)
-        now_pico = calls.booked_pico if price is None else price * calls.calls
+def _figures(one: Calls, price: int | None) -> Figures:
+    """The sums over calls of one kind; ``price`` is that of one call now, None where it has none."""
+    tokens = (0, 0, 0, 0, 0) if one.kind.usage is None else token_totals(usage_from_text(one.kind.usage).leaves)
     return Figures(
-        calls.booked_pico, now_pico, calls.calls, calls.unpriced_calls, *(count * calls.calls for count in tokens)
+        one.booked_pico,
+        one.booked_pico if price is None else price * one.calls,
+        one.calls,
+        one.unpriced_calls,
+        max(0, one.unpriced_calls) if price is None else 0,
+        0 if one.kind.notional else one.booked_pico,
+        0 if one.kind.notional else one.unpriced_calls,
+        *(count * one.calls for count in tokens),
     )
 
 
 def _price(kind: CallKind, catalog: Catalog, at: datetime) -> int | None:
     """What one call of the kind costs by the cards of ``at``; None where it has no whole price."""
-    usage = usage_from_text(kind.usage or "")
+    if kind.usage is None:
+        return None
+    usage = usage_from_text(kind.usage)
     model = kind.model
     if usage.parts and usage.parts[0].model is not None:
         # The entry's model is that of the first part; a part that names none was what the caller asked for.
@@ -138,7 +160,5 @@ def compared(run: dict[str, Figures], base: dict[str, Figures]) -> Comparison:
     names = dict.fromkeys([*run, *base])
     pairs = tuple(Pair(name, run.get(name), base.get(name)) for name in names)
     both = [pair for pair in pairs if pair.run is not None and pair.base is not None]
-    return Comparison(
-        pairs=pairs,
-        common=Pair("total", total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both)),
-    )
+    sums = (total(pair.run or NOTHING for pair in both), total(pair.base or NOTHING for pair in both))
+    return Comparison(pairs=pairs, common=Pair("total", *sums) if both else None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tokencalc.gate.baseline import refuse_other_names
 from tokencalc.gate.expressions import COST, Growth, MetricBound
 from tokencalc.gate.figures import NOTHING, Comparison, Figures, Pair, compared, figures_by_name, total
 from tokencalc.gate.run import NOBODY
@@ -84,7 +85,12 @@ class Verdict:
 
 
 def judged(run: Run, catalog: Catalog, at: datetime, demands: Demands, baseline: Baseline | None = None) -> Verdict:
-    """Judge a run; both it and the baseline are priced by the cards of ``at``."""
+    """Judge a run; both it and the baseline are priced by the cards of ``at``.
+
+    Raises CallInvalid for a baseline whose names are of another kind than the run's.
+    """
+    if baseline is not None:
+        refuse_other_names(baseline, run.by)
     figures = figures_by_name(run, catalog, at)
     base = None if baseline is None else baseline.run
     comparison = None if base is None else compared(figures, figures_by_name(base, catalog, at))
@@ -121,10 +127,13 @@ def _caps(figures: Mapping[str, Figures], whole: Figures, demands: Demands) -> I
         what = "budget of the run" if cap.name is None else f"budget of {cap.name}"
         if found is None:
             text = f"No call was recorded for {safe_text(cap.name)}: its budget was not tried."
-            yield Check(kind="budget", what=what, state="notice", text=text, name=cap.name)
+            yield _not_tried("budget", what, text, demands, name=cap.name)
             continue
-        limit_pico = pico_from_usd(cap.limit_usd, name="budget")
-        yield _spent(what, found.booked_pico, limit_pico, found.unpriced_calls, demands.warn_at, cap.name)
+        spent = _Spent(found.billed_pico, pico_from_usd(cap.limit_usd, name="budget"), found.billed_unpriced_calls)
+        check = _spent(what, spent, demands.warn_at, name=cap.name)
+        # Nobody knows whether the run has kept it.
+        is_open = bool(spent.unpriced_calls) and check.state != "failed"
+        yield replace(check, kind="unpriced", state="failed") if is_open else check
 
 
 def _budgets(demands: Demands) -> Iterator[Check]:
@@ -132,19 +141,33 @@ def _budgets(demands: Demands) -> Iterator[Check]:
         label = status.name if not status.scope_value else f"{status.name} {status.scope_value}"
         spent, limit = (pico_from_usd(usd, name="usd") for usd in (status.spent_usd, status.limit_usd))
         what = f"budget {label}, {status.period.key}"
-        yield _spent(what, spent, limit, status.unpriced_calls, demands.warn_at, None)
+        # The ledger itself goes on with calls that it cannot price; here they are told.
+        yield _spent(what, _Spent(spent, limit, status.unpriced_calls), demands.warn_at)
 
 
-def _spent(what: str, spent: int, limit: int, unpriced: int, warn_at: int | None, name: str | None) -> Check:  # noqa: PLR0913, PLR0917
-    state: State = "ok"
-    if warn_at is not None and spent and spent * _PERCENT >= limit * warn_at:
-        state = "warning"
-    if spent > limit:
-        state = "failed"
+class _Spent(NamedTuple):
+    """What is known to be spent of a limit, and how many calls may not be in it."""
+
+    spent_pico: int
+    limit_pico: int
+    unpriced_calls: int
+
+
+def _spent(what: str, found: _Spent, warn_at: int | None, *, name: str | None = None) -> Check:
+    spent, limit, unpriced = found
+    is_near = warn_at is not None and spent and spent * _PERCENT >= limit * warn_at
+    state: State = "failed" if spent > limit else "warning" if is_near or unpriced else "ok"
     above = f", {usd_text(spent - limit)} above it" if spent > limit else ""
     unknown = f"; {calls_text(unpriced)} no whole price and may not be in it" if unpriced else ""
     text = f"{safe_text(what)}: {usd_text(spent)} of {usd_text(limit)}{above}{unknown}"
     return Check(kind="budget", what=what, state=state, text=text, name=name)
+
+
+def _not_tried(kind: CheckKind, what: str, text: str, demands: Demands, *, name: str | None = None) -> Check:
+    """A demand that nothing was measured for: it is not kept, but only those who require usage want to fail for it."""
+    if demands.require_usage:
+        return Check(kind="usage", what=what, state="failed", text=text, name=name)
+    return Check(kind=kind, what=what, state="warning", text=text, name=name)
 
 
 def _baseline(baseline: Baseline | None) -> Iterator[Check]:
@@ -157,7 +180,7 @@ def _expressions(comparison: Comparison | None, demands: Demands) -> Iterator[Ch
         if isinstance(expression, MetricBound):
             yield _metric(expression, demands)
         elif comparison is not None:
-            yield from _growth(expression, comparison, demands.noise_pico)
+            yield from _growth(expression, comparison, demands)
         else:
             text = f"{safe_text(expression.text)}: there is no baseline to compare with."
             yield Check(kind="regression", what=expression.text, state="notice", text=text)
@@ -166,46 +189,47 @@ def _expressions(comparison: Comparison | None, demands: Demands) -> Iterator[Ch
 def _metric(bound: MetricBound, demands: Demands) -> Check:
     value = (demands.metrics or {}).get(bound.text)
     if value is None:
-        # A bound that nothing was measured for is not kept: a gate that says nothing would never be looked at again.
-        state: State = "failed" if demands.require_usage else "warning"
-        kind: CheckKind = "usage" if demands.require_usage else "metric"
         text = f"{safe_text(bound.text)}: there is no sample of {safe_text(bound.name)}."
-        return Check(kind=kind, what=bound.text, state=state, text=text)
-    state = "ok" if bound.allows(value) else "failed"
+        return _not_tried("metric", bound.text, text, demands)
+    state: State = "ok" if bound.allows(value) else "failed"
     said = "mean" if bound.average else "newest sample"
     return Check(kind="metric", what=bound.text, state=state, text=f"{safe_text(bound.text)}: the {said} is {value!r}.")
 
 
-def _growth(growth: Growth, comparison: Comparison, noise_pico: int) -> Iterator[Check]:
+def _growth(growth: Growth, comparison: Comparison, demands: Demands) -> Iterator[Check]:
     pairs = comparison.pairs if growth.each else (comparison.common,)
-    both = [pair for pair in pairs if pair.run is not None and pair.base is not None]
-    found = [_grown(growth, pair, noise_pico) for pair in both]
+    both = [pair for pair in pairs if pair is not None and pair.run is not None and pair.base is not None]
+    found = [check for pair in both for check in _grown(growth, pair, demands.noise_pico)]
     # Of names that are well, one line for all of them is enough.
     yield from (check for check in found if check.state != "ok")
     if found and all(check.state == "ok" for check in found):
         text = found[0].text if len(found) == 1 else f"{safe_text(growth.text)}: kept by all {len(found)}."
         yield Check(kind="regression", what=growth.text, state="ok", text=text)
     if not found:
-        text = f"{safe_text(growth.text)}: the baseline and the run have no name in common."
-        yield Check(kind="regression", what=growth.text, state="notice", text=text)
+        text = f"{safe_text(growth.text)}: the baseline and the run have no call of one name, so nothing was compared."
+        yield _not_tried("regression", growth.text, text, demands)
 
 
-def _grown(growth: Growth, pair: Pair, noise_pico: int) -> Check:
-    base, run = (_figure(side or NOTHING, growth.figure) for side in (pair.base, pair.run))
-    is_noise = growth.figure == COST and run - base < noise_pico
-    kept = is_noise or growth.allows(base, run)
-    name = pair.name if growth.each else None
+def _grown(growth: Growth, pair: Pair, noise_pico: int) -> Iterator[Check]:
+    """Judge one pair; nothing comes where a side has no call to divide by."""
+    figure, name = growth.figure, pair.name if growth.each else None
     who = f"{safe_text(pair.name)}: " if growth.each else ""
+    base, run = (growth.value_of(side or NOTHING) for side in (pair.base, pair.run))
+    if base is None or run is None:
+        return
+    if figure == COST and pair.unknown_calls:
+        unknown = f"{calls_text(pair.unknown_calls)} no whole price"
+        text = f"{who}{figure}: {unknown}, so its change is not known; allowed by {safe_text(growth.text)}: unknown"
+        yield Check(kind="unpriced", what=growth.text, state="failed", text=text, name=name)
+        return
+    is_noise = figure == COST and run - base < noise_pico
+    kept = is_noise or growth.allows(base, run)
+    said = f"{figure} per call" if growth.per_call else figure
     text = (
-        f"{who}{growth.figure} {change_text(growth.figure, base, run)}, from {figure_text(growth.figure, base)} "
-        f"to {figure_text(growth.figure, run)}; allowed by {safe_text(growth.text)}: {'yes' if kept else 'no'}"
+        f"{who}{said} {change_text(figure, base, run)}, from {figure_text(figure, base)} "
+        f"to {figure_text(figure, run)}; allowed by {safe_text(growth.text)}: {'yes' if kept else 'no'}"
     )
-    return Check(kind="regression", what=growth.text, state="ok" if kept else "failed", text=text, name=name)
-
-
-def _figure(figures: Figures, name: str) -> int:
-    value: int = figures.now_pico if name == COST else getattr(figures, name)
-    return value
+    yield Check(kind="regression", what=growth.text, state="ok" if kept else "failed", text=text, name=name)
 
 
 def _unpriced(run: Run, whole: Figures, demands: Demands) -> Iterator[Check]:

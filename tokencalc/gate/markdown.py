@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from tokencalc.clock import instant_text
 from tokencalc.gate.figures import NOTHING
 from tokencalc.gate.judging import unpriced_models
-from tokencalc.gate.text import comparison_lines, headline
-from tokencalc.gate.words import percent_change, signed_usd_text, usd_text
+from tokencalc.gate.text import comparison_lines, headline, notional_line
+from tokencalc.gate.words import UNKNOWN, percent_change, signed_usd_text, usd_text
+from tokencalc.reports.tables import markdown_table
 from tokencalc.reports.text import markdown_code, markdown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from tokencalc.gate.figures import Comparison, Pair
     from tokencalc.gate.judging import Verdict
@@ -32,6 +33,9 @@ def verdict_markdown(verdict: Verdict, *, title: str = "LLM cost") -> str:
 def _head(verdict: Verdict) -> Iterator[str]:
     yield f"**{markdown_text(headline(verdict))}**"
     yield ""
+    notional = notional_line(verdict.total)
+    if notional is not None:
+        yield f"- {markdown_text(notional)}"
     if verdict.comparison is not None and verdict.baseline is not None:
         for line in comparison_lines(verdict.comparison, verdict.baseline.place):
             yield f"- {markdown_text(line)}"
@@ -43,10 +47,11 @@ def _checks(verdict: Verdict) -> Iterator[str]:
     # What needs a person comes first; there are rarely more, and the JSON report has all.
     order = ("failed", "warning", "notice", "ok")
     checks = sorted(verdict.checks, key=lambda check: order.index(check.state))
-    yield from _table(
+    yield from markdown_table(
         ("Check", "State", "Why"),
         [(markdown_code(check.what), _MARKS[check.state], markdown_text(check.text)) for check in checks],
         texts=(0, 1, 2),
+        most=_MOST_ROWS,
     )
 
 
@@ -55,14 +60,17 @@ def _changed(verdict: Verdict) -> Iterator[str]:
     if pairs:
         yield "### What changed"
         yield ""
-        yield from _table(
-            ("Name", "Before", "Now", "Change", "%", "Calls", "Output tokens"), [_cells(pair) for pair in pairs]
+        yield from markdown_table(
+            ("Name", "Before", "Now", "Change", "%", "Calls", "Output tokens"),
+            [_cells(pair) for pair in pairs],
+            most=_MOST_ROWS,
         )
 
 
 def _changes(comparison: Comparison) -> list[Pair]:
     changed = [pair for pair in comparison.pairs if pair.run is None or pair.base is None or _differs(pair)]
-    return sorted(changed, key=lambda pair: (-abs(pair.usage_pico), pair.name))
+    # What nobody knows comes first: it may be the largest.
+    return sorted(changed, key=lambda pair: (pair.usage_pico is not None, -abs(pair.usage_pico or 0), pair.name))
 
 
 def _differs(pair: Pair) -> bool:
@@ -72,16 +80,20 @@ def _differs(pair: Pair) -> bool:
 
 def _cells(pair: Pair) -> tuple[str, ...]:
     base, run = pair.base or NOTHING, pair.run or NOTHING
-    word = "new" if pair.base is None else "gone" if pair.run is None else percent_change(base.now_pico, run.now_pico)
+    percent = UNKNOWN if pair.usage_pico is None else percent_change(base.now_pico, run.now_pico)
     return (
         markdown_code(pair.name),
-        usd_text(base.now_pico),
-        usd_text(run.now_pico),
+        _cost(base.now_pico, base.unknown_calls),
+        _cost(run.now_pico, run.unknown_calls),
         signed_usd_text(pair.usage_pico),
-        word,
+        "new" if pair.base is None else "gone" if pair.run is None else percent,
         f"{run.calls - base.calls:+,}",
         f"{run.output_tokens - base.output_tokens:+,}",
     )
+
+
+def _cost(pico: int, unknown_calls: int) -> str:
+    return f"{usd_text(pico)} + {UNKNOWN}" if unknown_calls else usd_text(pico)
 
 
 def _unpriced(verdict: Verdict) -> Iterator[str]:
@@ -90,7 +102,7 @@ def _unpriced(verdict: Verdict) -> Iterator[str]:
         yield "### Could not be priced"
         yield ""
         rows = [(markdown_code(model), markdown_code(name), f"{calls:,}") for (name, model), calls in found.items()]
-        yield from _table(("Model", "Name", "Calls"), rows, texts=(0, 1))
+        yield from markdown_table(("Model", "Name", "Calls"), rows, texts=(0, 1), most=_MOST_ROWS)
 
 
 def _everything(verdict: Verdict) -> Iterator[str]:
@@ -101,7 +113,7 @@ def _everything(verdict: Verdict) -> Iterator[str]:
         cells = [
             (
                 markdown_code(name),
-                usd_text(found.booked_pico) if not found.unpriced_calls else f"{usd_text(found.booked_pico)} + unknown",
+                _cost(found.booked_pico, found.unpriced_calls),
                 f"{found.calls:,}",
                 f"{found.input_tokens:,}",
                 f"{found.cache_read_tokens:,}",
@@ -109,21 +121,7 @@ def _everything(verdict: Verdict) -> Iterator[str]:
             )
             for name, found in rows
         ]
-        yield from _table(("Name", "Cost", "Calls", "Input", "Cache read", "Output"), cells)
+        yield from markdown_table(("Name", "Cost", "Calls", "Input", "Cache read", "Output"), cells, most=_MOST_ROWS)
         yield "</details>"
         yield ""
     yield f"Made by tokencalc at {instant_text(verdict.at)}; every digit is in the JSON report."
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, texts: tuple[int, ...] = (0,)) -> Iterator[str]:
-    found = list(rows)
-    if not found:
-        return
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'|'.join(' --- ' if place in texts else ' ---: ' for place in range(len(heads)))}|"
-    for row in found[:_MOST_ROWS]:
-        yield f"| {' | '.join(row)} |"
-    if len(found) > _MOST_ROWS:
-        yield ""
-        yield f"{len(found) - _MOST_ROWS:,} more are in the JSON report."
-    yield ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencalc.arguments import RECORD_NAMES
 from tokencalc.errors import CallInvalid, TokencalcError
-from tokencalc.gate.run import Run, merged, run_of
+from tokencalc.gate.run import DEFAULT_KEY, Run, merged, run_of
 from tokencalc.gate.run_file import RUN_SCHEMA, RunVersionUnknownError, is_run, run_from
 
 if TYPE_CHECKING:
@@ -21,20 +21,35 @@ _MAX_BYTES = 512 * 1024 * 1024
 _SQLITE = b"SQLite format 3\0"
 
 
-def run_of_files(engine: Engine, files: Sequence[str], *, by: str, where: Mapping[str, str] | None = None) -> Run:
+def run_of_files(
+    engine: Engine, files: Sequence[str], *, by: str | None, where: Mapping[str, str] | None = None
+) -> Run:
     """Return what the calls in files used, priced by the engine's tables; they are booked in the engine's ledger.
 
     A line holds the arguments of `Engine.record`, or a provider's answer as it came. A file that
-    `tokencalc ci --save-baseline` or the pytest plugin wrote is taken with the names that it has.
-    Raises CallInvalid with file and line.
+    `tokencalc ci --save-baseline` or the pytest plugin wrote is taken with the names that it has, so that it cannot be
+    filtered or named otherwise. Raises CallInvalid with file and line.
     """
-    runs = [run for run in (_read(engine, file) for file in files) if run is not None]
-    booked = run_of(engine, by=by, where=where)
+    runs = {file: run for file, run in ((file, _read(engine, file)) for file in files) if run is not None}
+    for file, run in runs.items():
+        _refuse_other_names(file, run, by, where)
+    booked = run_of(engine, by=by or DEFAULT_KEY, where=where)
     if not runs:
         return booked
-    kinds = {run.by for run in runs} | ({by} if booked.calls else set())
-    calls = merged(calls for run in (*runs, booked) for calls in run.calls)
+    kinds = {run.by for run in runs.values()} | ({booked.by} if booked.calls else set())
+    calls = merged(calls for run in (*runs.values(), booked) for calls in run.calls)
     return replace(booked, by=" and ".join(sorted(kinds)), calls=calls)
+
+
+def _refuse_other_names(file: str, run: Run, by: str | None, where: Mapping[str, str] | None) -> None:
+    said = "--where" if where else f"--by {by}" if by not in {None, run.by} else None
+    if said is not None:
+        raise CallInvalid(
+            f"{said:.80}: {file} is a run that was saved by {run.by!r:.60}, and knows nothing else of its calls; leave "
+            "that out, or give the calls as JSON Lines",
+            path=said[2:].partition(" ")[0],
+            found=by or where,
+        )
 
 
 def _read(engine: Engine, file: str) -> Run | None:
@@ -60,7 +75,8 @@ def _book(engine: Engine, line: str, place: str) -> None:
     call = _parsed(line)
     if not isinstance(call, dict):
         raise CallInvalid(
-            f"{place}: expected a JSON object with a call's model and usage, found {line.strip()!r:.60}",
+            f"{place}: expected one JSON object on a line, with a call's model and usage (jq -c writes them so), found "
+            f"{line.strip()!r:.60}",
             path="usage",
             found=line[:60],
         )

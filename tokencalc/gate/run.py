@@ -13,24 +13,30 @@ from tokencalc.context import label_from
 from tokencalc.errors import CallInvalid
 from tokencalc.ledger.codec import usage_text
 from tokencalc.ledger.records import DIMENSION_KEYS
+from tokencalc.periods import zone_from
+from tokencalc.reports.corrected import Corrected, Corrections
+from tokencalc.reports.keys import TAG, entry_value, is_tag, is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime
+    from zoneinfo import ZoneInfo
 
     from tokencalc.engine import Engine
     from tokencalc.ledger.records import Entry
 
+DEFAULT_KEY = "operation"
+"""What names are, if nobody says otherwise."""
+
 NOBODY = "(none)"
 """The name of calls that do not say what they are grouped by."""
-
-_TAG = "tag:"
 
 
 class CallKind(NamedTuple):
     """All that decides on the price of a call, and the name under which it is counted.
 
-    ``usage`` is the usage as the ledger writes it, None where only an amount is known.
+    ``usage`` is the usage as the ledger writes it, None where only an amount is known. ``notional`` calls were paid
+    by a subscription: their cost is told, and no budget counts it.
     """
 
     name: str
@@ -39,6 +45,7 @@ class CallKind(NamedTuple):
     requested_model: str | None = None
     context: tuple[tuple[str, str], ...] = ()
     usage: str | None = None
+    notional: bool = False
 
 
 class Calls(NamedTuple):
@@ -72,40 +79,34 @@ def key_from(by: str) -> str:
     """Return what to group by as it is; CallInvalid for anything but an entry's field or ``tag:NAME``."""
     if by in DIMENSION_KEYS:
         return by
-    if by.startswith(_TAG) and label_from(by, name="by") != _TAG:
-        return by
+    if is_tag(by):
+        return label_from(by, name="by")
     raise CallInvalid(
-        f"by: expected one of {', '.join(DIMENSION_KEYS)} or tag:NAME, found {by!r:.60}", path="by", found=by
+        f"by: expected one of {', '.join(DIMENSION_KEYS)} or {TAG}NAME, found {by!r:.60}", path="by", found=by
     )
 
 
 def run_of(
     engine: Engine,
     *,
-    by: str = "operation",
+    by: str = DEFAULT_KEY,
     since: datetime | None = None,
     until: datetime | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Run:
     """Return what a ledger's entries of ``[since, until)`` used; ``where`` keeps those with these fields."""
-    key = key_from(by)
-    wanted = (where or {}).items()
-    entries = [
-        entry
-        for entry in engine.entries(since=since, until=until)
-        if all(getattr(entry, name) == value for name, value in wanted)
-    ]
+    key, zone = key_from(by), zone_from("UTC")
+    entries = [entry for entry in engine.entries(since=since, until=until) if is_wanted(entry, where, zone)]
     return Run(
         by=by,
         made_at=engine.clock.now(),
         prices_checked_on=engine.catalog.checked_on,
-        calls=merged(calls_of(entries, lambda entry: _name(entry, key))),
+        calls=merged(calls_of(entries, lambda entry: _name(entry, key, zone))),
     )
 
 
-def _name(entry: Entry, key: str) -> str:
-    found = entry.tags.get(key[len(_TAG) :]) if key.startswith(_TAG) else getattr(entry, key)
-    return found or NOBODY
+def _name(entry: Entry, key: str, zone: ZoneInfo) -> str:
+    return str(entry_value(entry, key, zone) or NOBODY)
 
 
 def calls_of(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[Calls]:
@@ -113,29 +114,18 @@ def calls_of(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[
 
     A correction goes to the call that it corrects, where that is among them.
     """
-    corrections: dict[str, tuple[int, int]] = {}
-    alone: dict[str, Entry] = {}
-    found: list[Calls] = []
-    for entry in entries:
-        if entry.corrects is not None:
-            pico, unpriced = corrections.get(entry.corrects, (0, 0))
-            corrections[entry.corrects] = (pico + (entry.amount_pico or 0), unpriced + entry.unpriced_calls)
-            alone[entry.corrects] = entry
-            continue
-        pico, unpriced = corrections.pop(entry.entry_id, (0, 0))
-        alone.pop(entry.entry_id, None)
-        found.append(
-            Calls(
-                kind_of(entry, name_of(entry)),
-                int(entry.kind == "charge"),
-                (entry.amount_pico or 0) + pico,
-                entry.unpriced_calls + unpriced,
-            )
-        )
-    for corrected, (pico, unpriced) in corrections.items():
-        entry = alone[corrected]
-        found.append(Calls(CallKind(name_of(entry), entry.model, entry.provider), 0, pico, unpriced))
+    corrections = Corrections()
+    seen = [folded for folded in map(corrections.see, entries) if folded is not None]
+    found = [_calls(folded, kind_of(folded.entry, name_of(folded.entry))) for folded in seen]
+    for folded in corrections.alone():
+        entry = folded.entry
+        kind = CallKind(name_of(entry), entry.model, entry.provider, notional=entry.notional)
+        found.append(_calls(folded, kind))
     return found[::-1]
+
+
+def _calls(folded: Corrected, kind: CallKind) -> Calls:
+    return Calls(kind, int(folded.entry.kind == "charge"), folded.pico, folded.unpriced_calls)
 
 
 def kind_of(entry: Entry, name: str) -> CallKind:
@@ -147,13 +137,31 @@ def kind_of(entry: Entry, name: str) -> CallKind:
         requested_model=entry.requested_model,
         context=tuple(sorted(entry.context.items())),
         usage=None if entry.usage is None or entry.kind != "charge" else usage_text(entry.usage),
+        notional=entry.notional,
     )
 
 
 def merged(calls: Iterable[Calls]) -> tuple[Calls, ...]:
     """Return the calls with those of one kind as one, in the order in which kinds were first met."""
-    sums: dict[CallKind, tuple[int, int, int]] = {}
+    sums = CallSums()
     for one in calls:
-        count, pico, unpriced = sums.get(one.kind, (0, 0, 0))
-        sums[one.kind] = (count + one.calls, pico + one.booked_pico, unpriced + one.unpriced_calls)
-    return tuple(Calls(kind, *figures) for kind, figures in sums.items())
+        sums.add(one)
+    return sums.calls
+
+
+class CallSums:
+    """Calls as they come in, those of one kind as one."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._sums: dict[CallKind, tuple[int, int, int]] = {}
+
+    def add(self, one: Calls) -> None:
+        """Add calls of one kind."""
+        count, pico, unpriced = self._sums.get(one.kind, (0, 0, 0))
+        self._sums[one.kind] = (count + one.calls, pico + one.booked_pico, unpriced + one.unpriced_calls)
+
+    @property
+    def calls(self) -> tuple[Calls, ...]:
+        """The calls, in the order in which kinds were first met."""
+        return tuple(Calls(kind, *figures) for kind, figures in self._sums.items())

@@ -63,6 +63,7 @@ def calls_document(calls: Calls) -> dict[str, Any]:
         "requested_model": kind.requested_model,
         "context": dict(kind.context) or None,
         "usage": None if kind.usage is None else json.loads(kind.usage),
+        "notional": kind.notional or None,
     }
     return {
         "name": kind.name,
@@ -111,6 +112,7 @@ def calls_from(row: Mapping[str, Any], *, place: str) -> Calls:
                 requested_model=None if requested is None else _text(requested),
                 context=tuple(sorted((_text(key), _text(value)) for key, value in context.items())),
                 usage=None if row.get("usage") is None else _usage(row["usage"]),
+                notional=_flag(row.get("notional", False)),
             ),
             whole_count(row["calls"], path="calls"),
             pico_from_usd(row["booked_usd"], name="booked_usd"),
@@ -126,6 +128,12 @@ def _usage(value: object) -> str:
     if any(quantity < 0 for call in (usage, *usage.parts) for _, quantity in call.leaves):
         raise ValueError("usage: expected no quantity below 0")
     return text
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, found {value!r:.60}")
+    return value
 
 
 def _text(value: object) -> str:

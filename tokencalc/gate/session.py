@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.errors import CallInvalid
-from tokencalc.gate.baseline import Baseline, read_baseline
+from tokencalc.gate.baseline import Baseline, read_baseline, refuse_other_names
 from tokencalc.gate.expressions import Cap, Growth, cap_from, expression_from
 from tokencalc.gate.judging import Demands, judged
-from tokencalc.gate.run import Calls, Run, merged
+from tokencalc.gate.run import CallSums, Run
 from tokencalc.gate.run_file import calls_from
 from tokencalc.gate.text import verdict_text
 from tokencalc.gate.watching import CallBudget, RunWatch
-from tokencalc.gate.words import usd_text
+from tokencalc.gate.words import log_text, usd_text
 from tokencalc.gate.writing import Target, target_from, write_reports
 from tokencalc.money import pico_from_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from tokencalc.gate.spending import Spending
+
+_BY = "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,9 @@ class RunOptions:
             )
         if given["stop"] and cap is None:
             raise CallInvalid("--tokencalc-stop: say with --tokencalc-budget when to stop", path="stop", found=True)
+        baseline = read_baseline(given["baseline"]) if given["baseline"] and with_baseline else None
+        if baseline is not None:
+            refuse_other_names(baseline, _BY)
         return cls(
             cap=cap,
             per_test=None if given["per_test"] is None else CallBudget(usd=given["per_test"]),
@@ -58,15 +65,15 @@ class RunOptions:
                 strict_prices=bool(given["strict_prices"]),
                 require_usage=bool(given["require_usage"]),
             ),
-            baseline=read_baseline(given["baseline"]) if given["baseline"] and with_baseline else None,
+            baseline=baseline,
         )
 
-    def reason_to_stop(self, session: RunSession) -> str | None:
+    def reason_to_stop(self, spending: Spending, own_pico: int) -> str | None:
         """Return why the run ends here, where its cap is spent and it was to stop then."""
         if self.cap is None or not self.stop:
             return None
         limit_pico = pico_from_usd(self.cap.limit_usd, name="budget")
-        spent_pico = sum(calls.booked_pico for calls in session.calls)
+        spent_pico = spending.total_pico(own_pico)
         if spent_pico < limit_pico:
             return None
         return f"--tokencalc-budget: {usd_text(spent_pico)} of {usd_text(limit_pico)} are spent"
@@ -88,23 +95,27 @@ class RunSession:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.calls: list[Calls] = []
+        self._sums = CallSums()
         self.text = ""
 
     def add(self, sent: Iterable[Mapping[str, Any]]) -> None:
         """Add what a test's report brought."""
-        self.calls = list(merged([*self.calls, *(calls_from(row, place="a test's report") for row in sent)]))
+        for row in sent:
+            self._sums.add(calls_from(row, place="a test's report"))
 
     def finish(self, options: RunOptions | None, watch: RunWatch | None) -> bool:
-        """Judge the run, write the reports that were asked for, keep the text; return whether something failed."""
+        """Judge the run, write the reports that were asked for, keep the text; return whether something failed.
+
+        A report that cannot be written is said in the text, and fails the run too.
+        """
         opened = RunWatch() if watch is None else watch
         try:
             engine = opened.engine
             run = Run(
-                by="test",
+                by=_BY,
                 made_at=engine.clock.now(),
                 prices_checked_on=engine.catalog.checked_on,
-                calls=tuple(self.calls),
+                calls=self._sums.calls,
             )
             demands = Demands() if options is None else options.demands
             baseline = None if options is None else options.baseline
@@ -113,7 +124,7 @@ class RunSession:
             if watch is None:
                 opened.close()
         failed = bool(verdict.failed)
-        if options is not None:
-            write_reports(verdict, options.targets, exit_code=int(failed))
-        self.text = verdict_text(verdict)
-        return failed
+        targets = () if options is None else options.targets
+        failures = write_reports(verdict, targets, exit_code=int(failed))
+        self.text = verdict_text(verdict) + "".join(f"error: {log_text(failure)}\n" for failure in failures)
+        return failed or bool(failures)

@@ -1,19 +1,25 @@
-"""The verdict as text of at most 80 columns, for a terminal or a CI log.
-
-A name stands last in its line, so that no log takes it for a workflow command.
-"""
+"""The verdict as text of at most 80 columns, for a terminal or a CI log; what is longer goes on in the next line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tokencalc.gate.figures import NOTHING
-from tokencalc.gate.words import change_text, log_text, percent_change, signed_usd_text, usd_text
+from tokencalc.gate.words import (
+    UNKNOWN,
+    calls_text,
+    folded,
+    log_text,
+    middle_cut,
+    percent_change,
+    signed_usd_text,
+    usd_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokencalc.gate.figures import Comparison
+    from tokencalc.gate.figures import Comparison, Figures
     from tokencalc.gate.judging import Verdict
 
 MOST_ROWS = 30
@@ -45,9 +51,15 @@ def headline(verdict: Verdict) -> str:
 def comparison_lines(comparison: Comparison, place: str) -> Iterator[str]:
     """Say what changed on names that both sides have: usage and prices apart; and which are new or gone."""
     common = comparison.common
-    base, run = common.base or NOTHING, common.run or NOTHING
-    yield f"Against {place}: usage {change_text('cost', base.now_pico, run.now_pico)} at the prices of now."
-    if common.prices_pico:
+    base, run = (NOTHING, NOTHING) if common is None else (common.base or NOTHING, common.run or NOTHING)
+    if common is None:
+        yield f"Against {place}: no name in common, so nothing was compared."
+    elif common.usage_pico is None:
+        yield f"Against {place}: {calls_text(common.unknown_calls)} no whole price, so no change of the cost is known."
+    else:
+        change = f"{signed_usd_text(common.usage_pico)} ({percent_change(base.now_pico, run.now_pico)})"
+        yield f"Against {place}: usage {change} at the prices of now."
+    if common is not None and common.prices_pico:
         yield (
             f"Prices: {signed_usd_text(common.prices_pico)} "
             f"({percent_change(base.booked_pico, base.now_pico)}) for the baseline's own usage."
@@ -57,33 +69,51 @@ def comparison_lines(comparison: Comparison, place: str) -> Iterator[str]:
             yield f"{len(names)} {word}, listed and not compared."
 
 
+def notional_line(whole: Figures) -> str | None:
+    """Say what a subscription paid, where it paid any."""
+    notional_pico = whole.booked_pico - whole.billed_pico
+    if not notional_pico:
+        return None
+    return f"Notional: {usd_text(notional_pico)} of it is the list price of calls that a subscription paid."
+
+
 def _head(verdict: Verdict) -> Iterator[str]:
-    yield headline(verdict)
+    lines = [headline(verdict), notional_line(verdict.total) or ""]
     if verdict.comparison is not None and verdict.baseline is not None:
-        for line in comparison_lines(verdict.comparison, verdict.baseline.place):
-            yield log_text(line, longest=_WIDTH * 2)
-    yield f"Prices checked on {verdict.prices_checked_on.isoformat()}."
+        lines += comparison_lines(verdict.comparison, verdict.baseline.place)
+    lines.append(f"Prices checked on {verdict.prices_checked_on.isoformat()}.")
+    for line in lines:
+        yield from folded(log_text(line, longest=400), _WIDTH)
 
 
 def _rows(verdict: Verdict) -> Iterator[str]:
     figures = sorted(verdict.figures.items(), key=lambda item: (-item[1].booked_pico, item[0]))
     if not figures:
         return
-    changes = {} if verdict.comparison is None else {pair.name: pair for pair in verdict.comparison.pairs}
     yield ""
-    yield f"{'cost':>14} {'change':>14} {'calls':>7} {'tokens':>10}  {log_text(verdict.run.by, longest=30)}"
+    yield _row(verdict, ("cost", "change", "calls", "tokens"), verdict.run.by)
+    changes = {} if verdict.comparison is None else {pair.name: pair for pair in verdict.comparison.pairs}
     for name, found in figures[:MOST_ROWS]:
         pair = changes.get(name)
         change = "" if pair is None else "new" if pair.base is None else signed_usd_text(pair.usage_pico)
-        cost = "unknown" if found.unpriced_calls and not found.booked_pico else usd_text(found.booked_pico)
-        cells = f"{cost:>14} {change:>14} {found.calls:>7,} {found.tokens:>10,}  "
-        yield cells + log_text(name, longest=max(20, _WIDTH - len(cells)))
+        cost = UNKNOWN if found.unpriced_calls and not found.booked_pico else usd_text(found.booked_pico)
+        yield _row(verdict, (cost, change, f"{found.calls:,}", f"{found.tokens:,}"), name)
     if len(figures) > MOST_ROWS:
         yield f"{len(figures) - MOST_ROWS:,} more are in the JSON report."
+
+
+def _row(verdict: Verdict, figures: tuple[str, str, str, str], name: str) -> str:
+    cost, change, calls, tokens = figures
+    changed = "" if verdict.comparison is None else f" {change:>14}"
+    cells = f"{cost:>14}{changed} {calls:>7} {tokens:>10}  "
+    return cells + middle_cut(log_text(name, longest=len(name)), max(20, _WIDTH - len(cells)))
 
 
 def _checks(verdict: Verdict) -> Iterator[str]:
     if verdict.checks:
         yield ""
     for check in verdict.checks:
-        yield f"{_MARKS[check.state]} {log_text(check.text, longest=400)}"
+        mark = _MARKS[check.state]
+        for line in folded(log_text(check.text, longest=400), _WIDTH - len(mark) - 1):
+            yield f"{mark} {line}"
+            mark = " " * len(mark)

@@ -1,61 +1,104 @@
-"""What one run of tests used: an engine that tests book in, and what was booked since somebody last looked."""
+"""What one run of tests used: what any engine of the process booked since somebody last looked, and who used it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tokencalc.config import load_settings
 from tokencalc.counts import whole_count
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, PriceUnknown
-from tokencalc.gate.figures import NOTHING, Figures
-from tokencalc.gate.run import Calls, calls_of, merged
+from tokencalc.gate.figures import Figures, figures_of
+from tokencalc.gate.run import Calls, CallSums, calls_of, merged
 from tokencalc.gate.words import calls_text
-from tokencalc.ledger.codec import usage_from_text
+from tokencalc.ledger.witnesses import dismiss, witness
 from tokencalc.money import amount_from, pico_from_usd, round_half_even, usd_from_pico
-from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokencalc.ledger.records import Entry
+
+FIXTURES = "(fixtures)"
+"""The name under which is counted what no test used by itself, fixtures for several tests above all."""
 
 ON_EXCEED = ("fail", "warn", "stop")
 
 
 class RunWatch:
-    """An engine over a ledger in memory, with the prices of the settings and without their budgets."""
+    """Sees what every engine of this process books, each entry once, and says whose it was.
+
+    ``owner`` is the name that is counted for what is booked now; ``test`` that of the test that is running.
+    """
 
     def __init__(self) -> None:
-        """Open the engine."""
-        self.engine = Engine.open(":memory:", settings=replace(load_settings(), budgets=()))
-        self._seen = 0
+        """Begin to look."""
+        self._seen = witness()
+        self._waiting: list[Entry] = []
+        self._taken: list[Calls] = []
+        self._of_test = CallSums()
+        self._is_open = False
+        self.test, self.owner = "", FIXTURES
+        self.billed_pico = 0
 
-    def waiting(self) -> list[Entry]:
-        """Return the entries that were booked since the last `take`, the newest first."""
-        found: list[Entry] = []
-        for entry in self.engine.entries():
-            if entry.sequence <= self._seen:
-                break
-            found.append(entry)
+    @cached_property
+    def engine(self) -> Engine:
+        """An engine over a ledger in memory, with the prices of the settings and without their budgets."""
+        self._is_open = True
+        return Engine.open(":memory:", settings=replace(load_settings(), budgets=()))
+
+    def begin(self, test: str) -> None:
+        """Count for this test from now on; what waits was booked outside of any, and stays its owner's."""
+        self.hand_to(test)
+        self.test, self._of_test = test, CallSums()
+
+    def hand_to(self, owner: str) -> str:
+        """Count what waits for its owner, and what comes for another; return who it was."""
+        self.credit(self.owner)
+        before, self.owner = self.owner, owner
+        return before
+
+    def credit(self, owner: str) -> None:
+        """Count what waits for this owner."""
+        for calls in self._named(owner):
+            self._taken.append(calls)
+            self.billed_pico += 0 if calls.kind.notional else calls.booked_pico
+            if owner == self.test:
+                self._of_test.add(calls)
+        self._waiting.clear()
+
+    def taken(self) -> list[Calls]:
+        """Return what was counted since the last call."""
+        self.credit(self.owner)
+        found, self._taken = self._taken, []
         return found
 
-    def take(self, name: str) -> tuple[Calls, ...]:
-        """Return what was booked since the last call, under a name."""
-        entries = self.waiting()
-        if entries:
-            self._seen = entries[0].sequence
-        return _named(entries, name)
+    def of_test(self) -> tuple[Calls, ...]:
+        """Return what the test that is running has used until now."""
+        waiting = self._named(self.test) if self.owner == self.test else ()
+        return merged((*self._of_test.calls, *waiting))
+
+    def _named(self, name: str) -> tuple[Calls, ...]:
+        while self._seen:
+            entry = self._seen.popleft()
+            if entry.kind != "budget":
+                self._waiting.append(entry)
+        return merged(calls_of(reversed(self._waiting), lambda _: name))
 
     def close(self) -> None:
-        """Close the engine; what was recorded is forgotten."""
-        self.engine.close()
+        """Look no more, and close the engine; what was recorded is forgotten."""
+        dismiss(self._seen)
+        if self._is_open:
+            self.engine.close()
 
 
 class LlmCost:
-    """What the test that is running has used until now; `usd` is in dollars and exact.
+    """What the test that is running has used until now, on whatever engine; `usd` is in dollars and exact.
 
-    ``engine`` is where calls are booked: hand it to `tokencalc.wrap`, or record on it.
+    ``engine`` is one to book calls in where the code has none of its own: hand it to `tokencalc.wrap`, or record on it.
     """
 
     def __init__(self, watch: RunWatch) -> None:
@@ -64,7 +107,7 @@ class LlmCost:
 
     @property
     def engine(self) -> Engine:
-        """The engine that this test's calls are booked in, as those of every other test."""
+        """The plugin's own engine, the same for every test of this process."""
         return self._watch.engine
 
     def record(self, **call: Any) -> Entry:
@@ -74,7 +117,7 @@ class LlmCost:
     @property
     def figures(self) -> Figures:
         """Every sum at once."""
-        return figures_of(_named(self._watch.waiting(), ""))
+        return figures_of(self._watch.of_test())
 
     @property
     def calls(self) -> int:
@@ -104,13 +147,14 @@ class LlmCost:
     @property
     def usd(self) -> Decimal:
         """The cost in dollars; raises PriceUnknown where a call has no whole price."""
-        unpriced = [entry.model for entry in self._watch.waiting() if entry.unpriced_calls > 0]
+        unpriced = [calls for calls in self._watch.of_test() if calls.unpriced_calls > 0]
         if unpriced:
+            count, model = sum(calls.unpriced_calls for calls in unpriced), unpriced[0].kind.model
             raise PriceUnknown(
-                f"llm_cost.usd: {calls_text(len(unpriced))} no whole price ({unpriced[0]!r:.80}); "
+                f"llm_cost.usd: {calls_text(count)} no whole price ({model!r:.80}); "
                 "llm_cost.priced_usd is what is known; add the model to a price table of your own",
                 provider=None,
-                model=unpriced[0],
+                model=model,
                 at=None,
                 nearest=(),
             )
@@ -121,27 +165,6 @@ class LlmCost:
         """The cost of one call in dollars, to the pico-dollar; 0 where there was none. Raises as `usd`."""
         pico = pico_from_usd(self.usd, name="usd")
         return usd_from_pico(round_half_even(pico, self.calls)) if self.calls else Decimal(0)
-
-
-def _named(entries: list[Entry], name: str) -> tuple[Calls, ...]:
-    return merged(calls_of(entries, lambda _: name))
-
-
-def figures_of(calls: tuple[Calls, ...]) -> Figures:
-    """Return the sums over calls as booked; nothing is priced again."""
-    found = NOTHING
-    for one in calls:
-        tokens = (0, 0, 0, 0, 0) if one.kind.usage is None else token_totals(usage_from_text(one.kind.usage).leaves)
-        found = found.plus(
-            Figures(
-                one.booked_pico,
-                one.booked_pico,
-                one.calls,
-                one.unpriced_calls,
-                *(count * one.calls for count in tokens),
-            )
-        )
-    return found
 
 
 class CallBudget:
@@ -166,15 +189,26 @@ class CallBudget:
         self.calls = None if calls is None else whole_count(calls, path="calls")
         self.on_exceed = on_exceed
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> CallBudget:
+        """Read the limits by their names; InvalidInput says what is wrong with one."""
+        known = ("usd", "tokens", "calls", "on_exceed")
+        unknown = next((name for name in given if name not in known), None)
+        if unknown is not None:
+            raise CallInvalid(
+                f"llm_budget: expected {', '.join(known)}, found {unknown!r:.60}", path="llm_budget", found=unknown
+            )
+        return cls(**given)
+
     def broken_by(self, found: Figures) -> str | None:
         """Return what was exceeded, in a sentence; None where the figures are within the limits.
 
-        A cost that is not known does not keep a limit in dollars.
+        A cost that is not known does not keep a limit in dollars; what a subscription paid does not count in one.
         """
-        if self.usd_pico is not None and found.booked_pico > self.usd_pico:
-            return f"used {usd_from_pico(found.booked_pico)} USD, allowed are {usd_from_pico(self.usd_pico)}"
-        if self.usd_pico is not None and found.unpriced_calls:
-            return f"{calls_text(found.unpriced_calls)} no whole price, so nobody knows whether the budget holds"
+        if self.usd_pico is not None and found.billed_pico > self.usd_pico:
+            return f"used {usd_from_pico(found.billed_pico)} USD, allowed are {usd_from_pico(self.usd_pico)}"
+        if self.usd_pico is not None and found.billed_unpriced_calls:
+            return f"{calls_text(found.billed_unpriced_calls)} no whole price, so nobody knows whether the budget holds"
         if self.tokens is not None and found.tokens > self.tokens:
             return f"used {found.tokens:,} tokens, allowed are {self.tokens:,}"
         if self.calls is not None and found.calls > self.calls:

@@ -15,8 +15,6 @@ from tokencalc.gate.run_file import run_json
 from tokencalc.gate.text import verdict_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tokencalc.gate.judging import Verdict
 
 FORMATS = ("text", "json", "junit", "md", "run")
@@ -46,12 +44,24 @@ def target_from(text: str) -> Target:
     return Target(form=form, file=Path(file))
 
 
-def write_reports(verdict: Verdict, targets: tuple[Target, ...], *, exit_code: int) -> None:
-    """Write each report into its file, in folders that are made where they are missing; OSError where that fails."""
-    for target in targets:
-        target.file.parent.mkdir(parents=True, exist_ok=True)
+def write_reports(verdict: Verdict, targets: tuple[Target, ...], *, exit_code: int) -> list[str]:
+    """Write each report into its file, in folders that are made where they are missing; return what failed, and why."""
+    return [
+        failure
+        for target in targets
+        for failure in write_file(target.file, formatted(verdict, target.form, exit_code=exit_code))
+    ]
+
+
+def write_file(file: Path, text: str) -> list[str]:
+    """Write a file, in folders that are made where they are missing; return why it could not be, in a sentence."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         # In bytes, so that no platform turns line ends and encodings into its own.
-        target.file.write_bytes(formatted(verdict, target.form, exit_code=exit_code).encode())
+        file.write_bytes(text.encode())
+    except OSError as error:
+        return [f"{file}: could not be written: {error.strerror}"]
+    return []
 
 
 def formatted(verdict: Verdict, form: str, *, exit_code: int) -> str:
@@ -67,11 +77,14 @@ def formatted(verdict: Verdict, form: str, *, exit_code: int) -> str:
     return verdict_text(verdict)
 
 
-def append_summary(verdict: Verdict, environ: Mapping[str, str] | None = None) -> bool:
-    """Append the verdict as Markdown to the job's summary, where there is one; return whether there is."""
-    file = (os.environ if environ is None else environ).get(STEP_SUMMARY)
+def append_summary(verdict: Verdict) -> list[str]:
+    """Append the verdict as Markdown to the job's summary, where there is one; return why that failed, if it did."""
+    file = os.environ.get(STEP_SUMMARY)
     if not file:
-        return False
-    with Path(file).open("ab") as stream:
-        stream.write(verdict_markdown(verdict).encode())
-    return True
+        return []
+    try:
+        with Path(file).open("ab") as stream:
+            stream.write(verdict_markdown(verdict).encode())
+    except OSError as error:
+        return [f"{STEP_SUMMARY} {file}: could not be written: {error.strerror}"]
+    return []

@@ -30,6 +30,7 @@ from tokencalc.ledger.migrating import migrate, one_look, refuse_foreign
 from tokencalc.ledger.samples import SampleQueue
 from tokencalc.ledger.transaction import SqliteTransaction
 from tokencalc.ledger.turns import WriteLock
+from tokencalc.ledger.witnesses import WITNESSES
 from tokencalc.ledger.writer import GroupWriter, InterruptedAfterCommit, Outcome
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class SqliteStore:
             batch.is_written = is_over and not isinstance(error, sqlite3.Error)
             self._roll_back(connection)
             raise
+        for seen in WITNESSES:
+            seen.extend(transaction.written)
         transaction.committed()
         self._events += transaction.events
 

@@ -26,7 +26,7 @@ from tokencalc.usage import token_totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence, Sized
+    from collections.abc import Callable, Collection, Iterator, Sequence, Sized
 
     from tokencalc.events import Event
     from tokencalc.ledger.records import Entry, EntryDraft, ExcessReason, HoldState
@@ -190,6 +190,11 @@ class SqliteTransaction(CachedBook):
         figures = (int(draft.kind == "charge"), unpriced, *divmod(draft.amount_pico or 0, PICO_PER_MICRO), *tokens)
         row = self._rollup.get(key)
         self._rollup[key] = figures if row is None else tuple(map(add, row, figures))
+
+    @property
+    def written(self) -> Collection[Entry]:
+        """The entries of this batch, the oldest first."""
+        return self._batch_entries.values()
 
     def entry(self, sequence: int) -> Entry:
         """Return one entry."""
