@@ -27,6 +27,7 @@ SHIPPED: tuple[Rule, ...] = (
             condition=Metric(name=f"system.{part}_share"),
             threshold=Decimal(threshold),
             for_s=_STEADY_S,
+            unless=f"{part}_critical" if word == "high" else None,
         )
         for part, word, severity, threshold in (
             ("cpu", "high", "MEDIUM", "0.7"),
