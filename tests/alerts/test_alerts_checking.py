@@ -358,73 +358,21 @@ def test_many_alerts_are_written_in_pieces(engine: Engine, monkeypatch: pytest.M
     assert pieces == []
 
 
-# what is removed
+def test_a_function_of_ones_own_is_asked_and_none_is_not_known(engine: Engine, clock: ManualClock) -> None:
+    figures: list[object] = [None, 0.5, 5, None, "many", 0.5]
+    rule = Rule(name="r", severity="LOW", condition=lambda: figures.pop(0), threshold=Decimal(1))  # type: ignore[arg-type,return-value]
+    alerts = alerts_of(engine, rule)
+    found = []
+    while figures:
+        found.append((states(alerts.check()), len(alerts.problems)))
+        clock.advance(30)
+    assert found == [([], 0), ([], 0), (["r firing"], 0), ([], 0), ([], 1), (["r resolved"], 0)]
+    assert alerts.alerts()[0].text == "r is 0.5, threshold: above 1; it was 5"
 
 
-def test_what_ended_long_ago_is_removed_with_its_messages(engine: Engine, clock: ManualClock) -> None:
-    inbox, away = Inbox(), Inbox("away")
-    alerts = alerts_of(engine, HIGH, channels=(inbox,))
-    for figure in (50, 0):
-        clock.advance(1)
-        engine.record_metric("m", figure)
-        alerts.check()
-    alerts.deliver()
-    away.fail()
-    late = alerts_of(engine, Rule(name="late", severity="LOW", condition=Metric(name="k")), channels=(away,))
-    for figure in (50, 0):
-        clock.advance(1)
-        engine.record_metric("k", figure)
-        late.check()
-    clock.advance(90 * DAY_S - 2)
-    alerts.check()
-    assert count(alerts) == 2
-    clock.advance(1)
-    alerts.check()
-    assert [alert.rule for alert in alerts.alerts()] == ["late"]
-    with engine.store.reading() as connection:
-        rows = connection.execute("SELECT DISTINCT alert_id FROM outbox").fetchall()
-    assert [number for (number,) in rows] == [2]
-
-
-def test_a_crossing_that_is_removed_is_not_told_again(engine: Engine, clock: ManualClock) -> None:
-    alerts = alerts_of(engine, *SHIPPED)
-    for name, period in (("all", "total"), ("daily", "day")):
-        engine.set_budget(Budget(name=name, limit_usd="10", period=period, alert_at=(75,)))  # type: ignore[arg-type]
-    engine.record(model="acme-1", cost_usd="8")
-    for alert in alerts.check():
-        alerts.resolve(alert.alert_id)
-    engine.record_metric("system.cpu_share", 1)
-    alerts.check()
-    clock.advance(200 * DAY_S)
-    assert alerts.check() == ()
-    assert [alert.labels["budget"] for alert in alerts.alerts()] == ["all"]
-    assert alerts.check() == ()
-
-
-def test_a_number_is_never_given_again(engine: Engine, clock: ManualClock) -> None:
-    alerts = alerts_of(engine, HIGH)
-    numbers = []
-    for _ in range(3):
-        engine.record_metric("m", 50)
-        numbers += [alert.alert_id for alert in alerts.check()]
-        engine.record_metric("m", 0)
-        clock.advance(1)
-        alerts.check()
-        clock.advance(100 * DAY_S)
-        alerts.check()
-    assert len(set(numbers)) == 3
-
-
-def test_looking_for_what_can_be_removed_is_bounded_work(engine: Engine, clock: ManualClock) -> None:
-    alerts = alerts_of(engine, HIGH)
-    for number in range(250):
-        engine.record_metric("m", 50, labels={"agent": f"a{number}"})
-    assert len(alerts.check()) == 250
-    clock.advance(2 * HOUR_S)
-    assert len(alerts.check()) == 250
-    clock.advance(91 * DAY_S)
-    left = []
-    for _ in range(4):
-        alerts.check()
-        left.append(len(alerts.alerts(limit=1000)))
-    assert left == [201, 101, 1, 1]
+def test_a_function_that_raises_stops_no_other_rule(engine: Engine) -> None:
+    broken = Rule(name="r", severity="LOW", condition=lambda: 1 / 0, threshold=Decimal(1))
+    alerts = alerts_of(engine, broken, HIGH)
+    engine.record_metric("m", 50)
+    assert states(alerts.check()) == ["high firing"]
+    assert alerts.problems == ("rule r cannot be looked at: ZeroDivisionError",)

@@ -117,8 +117,9 @@ def test_a_shipped_rule_of_money_goes_from_inactive_to_resolved(
 
 def test_every_shipped_rule_is_driven_here() -> None:
     money = {"budget_early", "budget_75", "budget_90", "budget_full", "cost_day"}
-    limiters = {"limiter_failing", "limiter_blocking", "limiter_slow"}  # in test_alerts_limiters.py
-    assert set(BY_NAME) == money | limiters | {row[0] for row in METRICS}
+    limiters = {f"limiter_{word}" for word in ("failing", "blocking", "slow", "refusing")}  # in test_alerts_limiters.py
+    operations = {"operation_failing", "operation_slow"}  # in test_alerts_operations.py
+    assert set(BY_NAME) == money | limiters | operations | {row[0] for row in METRICS}
 
 
 def test_a_crossing_that_nobody_saw_before_midnight_is_told_once(engine: Engine, clock: ManualClock) -> None:

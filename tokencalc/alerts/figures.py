@@ -165,6 +165,8 @@ def _thinned(rows: Iterable[tuple[int, float]], holds: Callable[[int], bool]) ->
 
 def _proof(rule: Rule, metric: Metric, looks: Iterable[tuple[int, bool]], now_us: int) -> tuple[int, bool]:
     """Return since when the condition holds, as far as that is asked, and whether it is long enough."""
+    if not rule.for_s:
+        return now_us, True
     newest_us: int | None = None
     since_us = now_us
     for at_us, holds in looks:
