@@ -90,18 +90,16 @@ def test_a_receiver_that_never_comes_back_costs_what_waited_as_long_and_nothing_
     engine: Engine, clock: ManualClock
 ) -> None:
     inbox = Inbox()
-    later = tuple(
-        Rule(name=name, severity="HIGH", condition=Metric(name=name), threshold=Decimal(1)) for name in ("old", "young")
-    )
-    alerts = alerts_of(engine, FIRST, *later, channels=(inbox,))
+    alerts = alerts_of(engine, FIRST, SECOND, channels=(inbox,))
     inbox.fail()
     breach(engine, alerts, "first")
     alerts.deliver()
-    breach(engine, alerts, "old")
+    breach(engine, alerts, "second")
     while inbox.tried < MOST_ATTEMPTS - 1:
         clock.advance(HOUR_S)
         alerts.deliver()
-    breach(engine, alerts, "young")
+    young = Rule(name="young", severity="HIGH", condition=Metric(name="young"), threshold=Decimal(1))
+    breach(engine, alerts_of(engine, young, channels=(inbox,)), "young")
     assert counted(alerts) == [("inbox", 3, 0)]
     clock.advance(HOUR_S)
     alerts.deliver()

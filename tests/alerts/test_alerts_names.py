@@ -86,9 +86,9 @@ def test_names_of_budgets_and_labels_reach_a_receiver_as_plain_text(engine: Engi
     engine.record(model="acme-1", cost_usd=2, agent_id=EVIL)
     shipped = Alerts(engine, channels=(Subscription(inbox),))
     assert len(alerts.check()) == 1
-    assert len(shipped.check()) == 3
+    assert len(shipped.check()) == 1
     alerts.deliver()
-    assert len(inbox.got) == 4
+    assert len(inbox.got) == 2
     for said in inbox.got:
         assert said.line.isprintable()
         assert "<b" not in said.markdown.partition("`: ")[2]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.alerts.helpers import Inbox, alerts_of, states
 from tokencalc import Budget
-from tokencalc.alerts.lifecycle import Standing, moved
+from tokencalc.alerts.lifecycle import Seen, Standing, moved
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.rules import BudgetPassed, Cost, Metric, Ratio, Rule, figure_from, severity_from
 from tokencalc.errors import AlertInvalid, AlertNotOpen, AlertUnknown, CallInvalid
@@ -117,8 +117,9 @@ def test_a_shipped_rule_of_money_goes_from_inactive_to_resolved(
 
 def test_every_shipped_rule_is_driven_here() -> None:
     money = {"budget_early", "budget_75", "budget_90", "budget_full", "cost_day"}
-    limiters = {"limiter_failing", "limiter_blocking", "limiter_slow"}  # in test_alerts_limiters.py
-    assert set(BY_NAME) == money | limiters | {row[0] for row in METRICS}
+    limiters = {f"limiter_{word}" for word in ("failing", "blocking", "slow", "refusing")}  # in test_alerts_limiters.py
+    operations = {"operation_failing", "operation_slow"}  # in test_alerts_operations.py
+    assert set(BY_NAME) == money | limiters | operations | {row[0] for row in METRICS}
 
 
 def test_a_crossing_that_nobody_saw_before_midnight_is_told_once(engine: Engine, clock: ManualClock) -> None:
@@ -227,18 +228,23 @@ def test_statistics_and_operators(
 
 
 @pytest.mark.parametrize(
-    ("expected", "failures", "calls"), [(True, 3, 20), (False, 2, 20), (False, 3, 9), (False, 0, 0)]
+    ("expected", "failures", "calls", "minimum"),
+    [(True, 3, 20, 10), (False, 2, 20, 10), (False, 3, 9, 10), (False, 0, 0, 10), (False, 3, 0, 0), (True, 1, 1, 0)],
 )
-def test_a_ratio_needs_its_least_denominator(failures: int, calls: int, engine: Engine, *, expected: bool) -> None:
+def test_a_ratio_needs_its_least_denominator(
+    failures: int, calls: int, minimum: int, engine: Engine, *, expected: bool
+) -> None:
     ratio = Ratio(
         numerator=Metric(name="failures", statistic="sum"),
         denominator=Metric(name="calls", statistic="sum"),
-        minimum=Decimal(10),
+        minimum=Decimal(minimum),
     )
     rule = Rule(name="errors", severity="HIGH", condition=ratio, threshold=Decimal("0.1"))
     engine.record_metric("failures", failures, labels={"a": "b"})
     engine.record_metric("calls", calls, labels={"a": "b"})
-    assert expected is bool(alerts_of(engine, rule).check())
+    alerts = alerts_of(engine, rule)
+    assert expected is bool(alerts.check())
+    assert alerts.problems == ()
 
 
 def test_costs_by_model_are_instances(engine: Engine) -> None:
@@ -332,25 +338,27 @@ def test_a_figure_is_the_shortest_text_of_its_float(expected: str, value: object
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 400), st.sampled_from([True, False, None])), max_size=60),
-    st.integers(0, 300),
+    st.lists(
+        st.tuples(st.integers(0, 400), st.none() | st.builds(Seen, is_breach=st.booleans(), is_proved=st.booleans())),
+        max_size=60,
+    ),
     st.integers(0, 600),
 )
 def test_no_two_alerts_begin_within_a_cooldown_and_each_was_earned(
-    looks: list[tuple[int, bool | None]], for_s: int, cooldown_s: int
+    looks: list[tuple[int, Seen | None]], cooldown_s: int
 ) -> None:
-    rule = Rule(name="r", severity="LOW", condition=Metric(name="m"), for_s=for_s, cooldown_s=cooldown_s)
-    standing, now_us, begun, calm_us = Standing(), 10**15, [], 10**15 - 1
-    for seconds, is_breach in looks:
+    rule = Rule(name="r", severity="LOW", condition=Metric(name="m"), cooldown_s=cooldown_s)
+    standing, now_us, begun = Standing(), 10**15, []
+    for seconds, seen in looks:
         now_us += seconds * 10**6
-        if is_breach is not True and standing.state not in {"firing", "acknowledged"}:
-            calm_us = now_us
-        before, standing = standing, moved(rule, standing, is_breach=is_breach, now_us=now_us)
+        before, standing = standing, moved(rule, standing, seen, now_us=now_us)
         if standing.state == "firing" and before.state != "firing":
-            assert now_us - calm_us >= for_s * 10**6
+            assert seen is not None
+            assert seen.is_breach
+            assert seen.is_proved
             begun.append(now_us)
         if standing.state == "resolved":
-            assert is_breach is False
-            calm_us = now_us
+            assert seen is not None
+            assert not seen.is_breach
             standing = Standing(fired_us=standing.fired_us)
     assert all(later - sooner >= cooldown_s * 10**6 for sooner, later in pairwise(begun))

@@ -47,10 +47,13 @@ def test_the_pages_example_is_read_as_it_says(tmp_path: Path) -> None:
     (text,) = [block.text for block in blocks(PAGE.read_text(encoding="utf-8")) if block.language == "toml"]
     settings = settings_of(text, tmp_path)
     rules = {rule.name: rule for rule in rules_from(settings)}
-    assert set(rules) == {rule.name for rule in SHIPPED} - {"swap_high"} | {"slow_search", "errors", "cost_of_models"}
+    assert set(rules) == {rule.name for rule in SHIPPED} - {"swap_high"} | {
+        *("slow_search", "search_is_down", "errors", "cost_of_models")
+    }
     assert (rules["cost_day"].threshold, rules["cost_day"].severity) == (Decimal(25), "HIGH")
     assert rules["slow_search"].condition == Metric(name="operation.duration_mean_s", labels={"operation": "search"})
     assert (rules["slow_search"].for_s, rules["slow_search"].channels) == (60, ("ops",))
+    assert rules["slow_search"].unless == "search_is_down"
     assert isinstance(rules["errors"].condition, Ratio)
     assert rules["errors"].condition.minimum == 10
     assert rules["cost_of_models"].condition == Cost(by=("provider", "model"))
@@ -80,6 +83,8 @@ def test_the_pages_example_is_read_as_it_says(tmp_path: Path) -> None:
         ("ratio: expected two metrics", "name = 'r'\nratio = ['a']\nthreshold = 1"),
         ("labels: it does not go with cost_by", "name = 'r'\ncost_by = []\nthreshold = 1\nlabels = {}"),
         ("labels: it changes a shipped rule", "name = 'cpu_high'\nlabels = {}"),
+        ("unless: no rule is called 'cpu_worst'; there are: budget_75", "name = 'cpu_high'\nunless = 'cpu_worst'"),
+        ("for_s: expected none, because only samples prove a time", "name = 'cost_day'\nfor_s = 60"),
         ("no shipped rule has it", "name = 'r'\nenabled = false"),
         ("expected true or false", "name = 'cpu_high'\nenabled = 'no'"),
         (r"budget_percent: expected \[from\]", "name = 'r'\nbudget_percent = 75"),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 
 from tokencalc.alerts import book, outbox
 from tokencalc.alerts.channels import ConsoleChannel, Subscription
+from tokencalc.alerts.checking import Checker
 from tokencalc.alerts.delivery import Courier, Delivered, Pump
 from tokencalc.alerts.lifecycle import State
 from tokencalc.alerts.messages import Message
 from tokencalc.alerts.profile import SHIPPED
-from tokencalc.alerts.readings import readings_of
 from tokencalc.alerts.records import number_of
-from tokencalc.alerts.rules import SEVERITIES
+from tokencalc.alerts.rules import SEVERITIES, Rule
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import instant_text, micros_from_instant
 from tokencalc.context import label_from
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tokencalc.alerts.records import Alert
-    from tokencalc.alerts.rules import Rule
     from tokencalc.engine import Engine
 
 STATES: tuple[State, ...] = get_args(State)
@@ -52,10 +51,18 @@ class Alerts:
         rules: Sequence[Rule] = SHIPPED,
         channels: Sequence[Subscription] = (Subscription(ConsoleChannel(name="console")),),
     ) -> None:
-        """Take rules and channels; AlertInvalid where a name is there twice, or a rule tells a channel that is none."""
-        self._engine = _plain(engine)
-        self._store, self._clock = self._engine.store, self._engine.clock
+        """Take rules and channels.
+
+        AlertInvalid where one is something else or its name is there twice, where a rule tells a channel that is
+        none, or where rules wait for each other by ``unless``.
+        """
+        plain = _plain(engine)
+        self._store, self._clock = plain.store, plain.clock
         self.rules, self.channels = tuple(rules), tuple(channels)
+        for one in self.rules:
+            _refuse_other("rules", one, Rule, "a Rule")
+        for subscription in self.channels:
+            _refuse_other("channels", subscription, Subscription, "a Subscription(channel)")
         names = [one.channel.name for one in self.channels]
         _refuse_twice("rule", [rule.name for rule in self.rules])
         _refuse_twice("channel", names)
@@ -67,7 +74,8 @@ class Alerts:
                         path="channels",
                         found=name,
                     )
-        self._told_by = {rule.name: self._channels_of(rule) for rule in self.rules}
+        told_by = {rule.name: self._channels_of(rule) for rule in self.rules}
+        self._checker = Checker(plain, self.rules, told_by)
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
         self.pump = Pump(self.check, self._courier)
         """Checks, and begins to deliver without waiting: for ``Monitor(engine, pumps=(alerts.pump,))``."""
@@ -103,19 +111,12 @@ class Alerts:
 
         Nothing is written where nothing moves. Two processes that look at once make one alert.
         """
-        now = self._clock.now()
-        now_us = micros_from_instant(now)
-        self._store.samples.flush()
-        read = [(rule, readings_of(self._engine, rule, now)) for rule in self.rules]
-        with self._store.reading() as connection:
-            if not book.changes(connection, read, now_us):
-                return ()
+        return self._checker.check()
 
-        def work(connection: sqlite3.Connection) -> list[Alert]:
-            found = book.changes(connection, read, now_us)
-            return book.write(connection, found, self._told_by, self._store.chain_id, now_us)
-
-        return tuple(self._store.aside(work))
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Rules that could not be looked at in the last check, one text each; the others were."""
+        return self._checker.problems
 
     def deliver(self) -> Delivered:
         """Send what waits, and return when every channel has tried; a channel that failed before waits for its time."""
@@ -163,7 +164,10 @@ class Alerts:
         return self._answer(alert_id, by, book.acknowledge)
 
     def resolve(self, alert_id: str, *, by: str | None = None) -> Alert:
-        """End an alert by hand, and tell that; where its condition still holds, one begins anew after the cooldown."""
+        """End an alert by hand, and tell that.
+
+        Where its condition still holds, one begins anew after the cooldown; a budget's crossing is told once.
+        """
         return self._answer(alert_id, by, self._resolve)
 
     def _answer(self, alert_id: str, by: str | None, work: Callable[..., Alert]) -> Alert:
@@ -183,6 +187,11 @@ class Alerts:
 
 def _plain(engine: Engine | AsyncEngine) -> Engine:
     return engine.engine if isinstance(engine, AsyncEngine) else engine
+
+
+def _refuse_other(what: str, found: object, kind: type, allowed: str) -> None:
+    if not isinstance(found, kind):
+        raise AlertInvalid(f"{what}: expected {allowed} each, found {found!r:.60}", path=what, found=found)
 
 
 def _refuse_twice(what: str, names: Sequence[Any]) -> None:

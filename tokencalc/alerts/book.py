@@ -11,7 +11,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tokencalc.alerts.lifecycle import Standing, moved
+from tokencalc.alerts.lifecycle import OPEN, Seen, Standing, moved
 from tokencalc.alerts.messages import LONGEST_TEXT, message_of, message_text
 from tokencalc.alerts.records import Alert, alert_id, unknown_alert
 from tokencalc.clock import instant_from_micros
@@ -19,7 +19,7 @@ from tokencalc.errors import AlertNotOpen
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from tokencalc.alerts.lifecycle import State
@@ -31,8 +31,11 @@ _COLUMNS = (
     "alert_id, rule, severity, state, text, value, since_us, labels, fired_us, acknowledged_us, acknowledged_by, "
     "resolved_us, resolved_by"
 )
-_OPEN = "SELECT instance, alert_id, state, since_us, fired_us FROM alert WHERE rule = ? AND state <> 'resolved'"
-_LAST = "SELECT max(fired_us) FROM alert WHERE rule = ? AND instance = ?"
+_OPEN = "SELECT instance, alert_id, state, since_us, text, value FROM alert WHERE rule = ? AND state <> 'resolved'"
+# What seems to have begun in the future was written before the clock went back.
+_LAST = "SELECT max(fired_us) FROM alert WHERE rule = ? AND instance = ? AND fired_us <= ?"
+_EVER = "SELECT 1 FROM alert WHERE rule = ? AND instance = ? AND fired_us IS NOT NULL"
+_FIRES = "SELECT 1 FROM alert WHERE rule = ? AND instance = ? AND state IN ('firing', 'acknowledged')"
 _BY_ID = f"SELECT {_COLUMNS} FROM alert WHERE alert_id = ?"  # noqa: S608  # our own names
 _NEWEST = (
     f"SELECT {_COLUMNS} FROM alert WHERE state IN (SELECT value FROM json_each(?)) "  # noqa: S608  # our own names
@@ -40,96 +43,165 @@ _NEWEST = (
 )
 
 
-class Change(NamedTuple):
-    """An instance that moves: its row, if it has one, from where to where, and what was read of it, if anything."""
+class Look(NamedTuple):
+    """What was found of one instance: its reading, or None, and then whether it is over, and why."""
 
     rule: Rule
     instance: str
-    number: int | None
-    before: Standing
-    after: Standing
     reading: Reading | None
+    over: str | None
+    is_outranked: bool
+
+    @property
+    def seen(self) -> Seen | None:
+        """It as `moved` takes it."""
+        if self.reading is None:
+            return None if self.over is None else Seen(is_breach=False)
+        return Seen(self.reading.is_breach, self.reading.since_us, self.reading.is_proved)
 
 
-class _Row(NamedTuple):
-    number: int | None
-    standing: Standing
+class Row(NamedTuple):
+    """What is stored of an instance that has not ended."""
+
+    number: int
+    state: State
+    since_us: int
+    text: str
+    value: str
 
 
-def changes(connection: sqlite3.Connection, read: Iterable[tuple[Rule, Readings]], now_us: int) -> list[Change]:
-    """Return what moves, by what is stored now."""
-    return [change for rule, readings in read for change in _changes_of(connection, rule, readings, now_us)]
+class Change(NamedTuple):
+    """An instance that moves: what was found of it, its row, if it has one, and where it stands then."""
+
+    look: Look
+    row: Row | None
+    after: Standing
 
 
-def _changes_of(connection: sqlite3.Connection, rule: Rule, readings: Readings, now_us: int) -> list[Change]:
-    rows = {
-        instance: _Row(number, Standing(state, since_us, fired_us))
-        for instance, number, state, since_us, fired_us in connection.execute(_OPEN, (rule.name,))
-    }
-    by_instance = {reading.instance: reading for reading in readings.found}
+def changes(connection: sqlite3.Connection, read: Sequence[tuple[Rule, Readings]], now_us: int) -> list[Change]:
+    """Return what moves, by what is stored now; a rule comes after the one in its ``unless``."""
+    highest: dict[str, int] = {}
+    for _, readings in read:
+        for reading in readings.found:
+            highest[reading.group] = max(reading.rank, highest.get(reading.group, 0))
     found: list[Change] = []
+    states: dict[tuple[str, str], State] = {}
+    for rule, readings in read:
+        rows = {instance: Row(*row) for instance, *row in connection.execute(_OPEN, (rule.name,))}
+        for look in _looks(rule, readings, rows, highest):
+            change = _change(connection, look, rows.get(look.instance), now_us, states)
+            if change is not None:
+                found.append(change)
+                states[rule.name, look.instance] = change.after.state
+    return found
+
+
+def _looks(rule: Rule, readings: Readings, rows: Iterable[str], highest: Mapping[str, int]) -> Iterator[Look]:
+    by_instance = {reading.instance: reading for reading in readings.found}
     for instance in sorted({*rows, *by_instance}):
         reading = by_instance.get(instance)
-        row = rows.get(instance) or _Row(None, Standing())
-        is_breach = reading.is_breach if reading else False if readings.is_complete else None
-        if reading is not None and row.number is None:
-            fired_us = connection.execute(_LAST, (rule.name, instance)).fetchone()[0]
-            if reading.once and fired_us is not None:
-                continue
-            is_breach = is_breach or reading.once
-            row = _Row(None, Standing(fired_us=fired_us))
-        elif row.standing.state in {"inactive", "pending"}:
-            fired_us = connection.execute(_LAST, (rule.name, instance)).fetchone()[0]
-            row = _Row(row.number, row.standing._replace(fired_us=fired_us))
-        after = moved(rule, row.standing, is_breach=is_breach, now_us=now_us)
-        if (after.state, after.since_us) != (row.standing.state, row.standing.since_us):
-            found.append(Change(rule, instance, row.number, row.standing, after, reading))
-    return found
+        over = None if reading or instance in readings.unknown else readings.over
+        yield Look(rule, instance, reading, over, reading is not None and reading.rank < highest[reading.group])
+
+
+def _change(
+    connection: sqlite3.Connection, look: Look, row: Row | None, now_us: int, states: Mapping[tuple[str, str], State]
+) -> Change | None:
+    """Return how an instance moves, if it does; ``states`` are those that are not stored yet."""
+    rule, seen = look.rule, look.seen
+    if row is not None and row.state in OPEN:
+        before = Standing(row.state, row.since_us)
+        after = moved(rule, before, seen, now_us=now_us)
+        return Change(look, row, after) if after != before else None
+    if row is None and look.reading is not None and look.reading.once:
+        if look.is_outranked or connection.execute(_EVER, (rule.name, look.instance)).fetchone():
+            return None
+        seen = Seen(is_breach=True, since_us=now_us)
+    elif row is None and (seen is None or not seen.is_breach):
+        return None
+    fired_us = connection.execute(_LAST, (rule.name, look.instance, now_us)).fetchone()[0]
+    before = Standing(row.state, row.since_us, fired_us) if row else Standing(fired_us=fired_us)
+    is_inhibited = rule.unless is not None and _fires(connection, (rule.unless, look.instance), states)
+    after = moved(rule, before, seen, now_us=now_us, is_inhibited=is_inhibited)
+    return Change(look, row, after) if after[:2] != before[:2] else None
+
+
+def _fires(connection: sqlite3.Connection, instance: tuple[str, str], states: Mapping[tuple[str, str], State]) -> bool:
+    if instance in states:
+        return states[instance] in OPEN
+    return connection.execute(_FIRES, instance).fetchone() is not None
 
 
 def write(
     connection: sqlite3.Connection,
-    found: Sequence[Change],
+    found: Iterable[Change],
     channels_of: Mapping[str, tuple[str, ...]],
     chain: str,
     now_us: int,
 ) -> list[Alert]:
-    """Write what moves, queue its messages, and return the alerts that began or ended."""
+    """Write what still moves, queue its messages, and return the alerts that began or ended.
+
+    Every instance is looked up anew: another process may have written it since.
+    """
     told: list[Alert] = []
-    for change in found:
+    for look, _, _ in found:
+        row = connection.execute(f"{_OPEN} AND instance = ?", (look.rule.name, look.instance)).fetchone()
+        change = _change(connection, look, Row(*row[1:]) if row else None, now_us, {})
+        if change is None:
+            continue
         number = _write_one(connection, change, now_us)
         event: MessageEvent | None = {"firing": "firing", "resolved": "resolved"}.get(change.after.state)  # type: ignore[assignment]  # two of the three
         if event is not None:
             alert = alert_by_number(connection, number, chain)
-            queue(connection, alert, event, channels_of.get(change.rule.name, ()), number, now_us)
+            queue(connection, alert, event, channels_of.get(look.rule.name, ()), number, now_us)
             told.append(alert)
     return told
 
 
 def _write_one(connection: sqlite3.Connection, change: Change, now_us: int) -> int:
-    state, since_us, _ = change.after
-    reading, number = change.reading, change.number
-    if state == "resolved" and number is not None:
-        connection.execute("UPDATE alert SET state = 'resolved', resolved_us = ? WHERE alert_id = ?", (now_us, number))
-        return number
-    fired_us = now_us if state == "firing" else None
-    if number is None:
-        cursor = connection.execute(
-            "INSERT INTO alert (rule, instance, labels, severity, state, text, value, since_us, fired_us) "
-            "VALUES (?, ?, '{}', ?, ?, '', '0', ?, ?)",
-            (change.rule.name, change.instance, change.rule.severity, state, since_us, fired_us),
-        )
-        number = int(cursor.lastrowid or 0)
-    connection.execute(
-        "UPDATE alert SET state = ?, severity = ?, since_us = ?, fired_us = ? WHERE alert_id = ?",
-        (state, change.rule.severity, since_us, fired_us, number),
+    (rule, instance, reading, over, _), row, (state, since_us, _) = change
+    if row is not None and state == "resolved":
+        _end(connection, row.number, _ended(row, reading, over or ""), None, now_us)
+        return row.number
+    if row is not None and reading is None:
+        connection.execute("UPDATE alert SET state = ? WHERE alert_id = ?", (state, row.number))
+        return row.number
+    assert reading is not None  # noqa: S101  # without one nothing begins
+    said = (
+        *(state, rule.severity, since_us, now_us if state == "firing" else None),
+        *(reading.text[:LONGEST_TEXT], f"{reading.value:f}", json.dumps(dict(reading.labels))),
     )
-    if reading is not None:
-        connection.execute(
-            "UPDATE alert SET text = ?, value = ?, labels = ? WHERE alert_id = ?",
-            (reading.text[:LONGEST_TEXT], f"{reading.value:f}", json.dumps(dict(reading.labels)), number),
+    if row is None:
+        cursor = connection.execute(
+            "INSERT INTO alert (state, severity, since_us, fired_us, text, value, labels, rule, instance) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*said, rule.name, instance),
         )
-    return number
+        return int(cursor.lastrowid or 0)
+    connection.execute(
+        "UPDATE alert SET state = ?, severity = ?, since_us = ?, fired_us = ?, text = ?, value = ?, labels = ? "
+        "WHERE alert_id = ?",
+        (*said, row.number),
+    )
+    return row.number
+
+
+def _ended(row: Row, reading: Reading | None, over: str) -> str:
+    """Return what is told of an end: the figure that ended it and the one before, or why it is over."""
+    if reading is not None and not reading.ended:
+        return _with(reading.text, f"it was {row.value}")
+    return _with(row.text, reading.ended if reading is not None else over)
+
+
+def _with(text: str, more: str) -> str:
+    return f"{text[: LONGEST_TEXT - len(more) - 2]}; {more}"
+
+
+def _end(connection: sqlite3.Connection, number: int, text: str, by: str | None, now_us: int) -> None:
+    connection.execute(
+        "UPDATE alert SET state = 'resolved', resolved_us = ?, resolved_by = ?, text = ? WHERE alert_id = ?",
+        (now_us, by, text, number),
+    )
 
 
 def queue(  # noqa: PLR0913, PLR0917  # the columns of a row
@@ -167,12 +239,9 @@ def resolve(connection: sqlite3.Connection, number: int, chain: str, by: str | N
     alert = alert_by_number(connection, number, chain)
     if alert.state == "resolved":
         return alert, False
-    if alert.state not in {"firing", "acknowledged"}:
+    if alert.state not in OPEN:
         raise _not_open(alert)
-    connection.execute(
-        "UPDATE alert SET state = 'resolved', resolved_us = ?, resolved_by = ? WHERE alert_id = ?",
-        (now_us, by, number),
-    )
+    _end(connection, number, _with(alert.text, f"ended by {by}" if by else "ended by hand"), by, now_us)
     return alert_by_number(connection, number, chain), True
 
 

@@ -1,4 +1,4 @@
-"""The rules that come with tokencalc: budgets, the machine, the limiters, the cost of a day."""
+"""The rules that come with tokencalc: budgets, the machine, the limiters, operations, the cost of a day."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ _STEADY_S = 60
 
 _ATTEMPTS_MIN = 10
 """Of fewer attempts in the last minutes, one that failed proves nothing."""
+
+_MINUTES_S = 300
+"""Counts and durations of operations are looked at over some rounds of a monitor."""
 
 _HEALTHY = HealthThresholds()
 
@@ -27,6 +30,7 @@ SHIPPED: tuple[Rule, ...] = (
             condition=Metric(name=f"system.{part}_share"),
             threshold=Decimal(threshold),
             for_s=_STEADY_S,
+            unless=f"{part}_critical" if word == "high" else None,
         )
         for part, word, severity, threshold in (
             ("cpu", "high", "MEDIUM", "0.7"),
@@ -56,6 +60,30 @@ SHIPPED: tuple[Rule, ...] = (
             ("blocking", "MEDIUM", "blocked", "attempts", ">", _HEALTHY.block_rate_max),
             ("slow", "MEDIUM", "wait_s", "granted", ">", _HEALTHY.wait_mean_s_max),
         )
+    ),
+    Rule(
+        name="limiter_refusing",
+        severity="MEDIUM",
+        condition=Metric(name="limiter.refused", statistic="increase", within_s=_MINUTES_S),
+        threshold=Decimal(10),
+        unless="limiter_failing",
+    ),
+    Rule(
+        name="operation_failing",
+        severity="HIGH",
+        condition=Ratio(
+            numerator=Metric(name="operation.failures", statistic="sum", within_s=_MINUTES_S),
+            denominator=Metric(name="operation.calls", statistic="sum", within_s=_MINUTES_S),
+            minimum=Decimal(_ATTEMPTS_MIN),
+        ),
+        threshold=Decimal("0.1"),
+    ),
+    Rule(
+        name="operation_slow",
+        severity="MEDIUM",
+        condition=Metric(name="operation.duration_mean_s", statistic="mean", within_s=_MINUTES_S),
+        threshold=Decimal(5),
+        for_s=_STEADY_S,
     ),
     Rule(name="cost_day", severity="HIGH", condition=Cost(), threshold=Decimal(100)),
 )

@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"(?P<chain>[0-9a-f]{1,64})-a(?P<number>[1-9][0-9]{0,17})")
 class Alert:
     """One alert of one instance of a rule: from its firing to its end, or its way there.
 
-    ``labels`` say which instance; ``value`` is the figure at its beginning. ``since`` is
-    when the condition began to hold. Instants of what did not happen are None.
+    ``labels`` say which instance; ``text`` is what was told last, ``value`` the figure at its beginning.
+    ``since`` is when the condition began to hold. Instants of what did not happen are None.
     """
 
     alert_id: str
@@ -45,7 +45,9 @@ class Alert:
 class Reading(NamedTuple):
     """One instance of a rule at one instant: which, its figure, whether that is a breach, and it in words.
 
-    ``once`` says that it is told once and never again, even when it was over before anybody looked.
+    ``since_us`` is from when on it is known to hold, ``is_proved`` whether that is as long as the rule asks, and
+    ``ended`` says why it is over where a calm figure would not. With a ``rank`` it is told once and never again,
+    even when it was over before anybody looked, and only if nothing of its ``group`` has a higher one.
     """
 
     instance: str
@@ -53,14 +55,24 @@ class Reading(NamedTuple):
     value: Decimal
     is_breach: bool
     text: str
-    once: bool = False
+    since_us: int
+    is_proved: bool = True
+    ended: str = ""
+    group: str = ""
+    rank: int = 0
+
+    @property
+    def once(self) -> bool:
+        """Whether it is told once and never again."""
+        return self.rank > 0
 
 
 class Readings(NamedTuple):
-    """All instances of a rule; where they are complete, an instance that is missing is over, else it is unknown."""
+    """All instances of a rule. Of those in ``unknown`` nothing is known; each other one is over, as ``over`` says."""
 
     found: tuple[Reading, ...]
-    is_complete: bool
+    over: str
+    unknown: frozenset[str] = frozenset()
 
 
 def alert_id(chain_id: str, number: int) -> str:

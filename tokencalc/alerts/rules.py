@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator as operators
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from tokencalc.context import label_from
 from tokencalc.errors import AlertInvalid, CallInvalid
@@ -35,7 +35,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most", "==": "equal to", "!=": "other than"}
 
-Statistic = Literal["last", "mean", "min", "max", "sum"]
+Statistic = Literal["last", "mean", "min", "max", "sum", "increase"]
 
 COOLDOWN_S = 300
 """Seconds after an alert of an instance in which no further one of it begins, where nothing else is said."""
@@ -51,7 +51,9 @@ class Metric:
     """The samples of a metric in the last ``within_s`` seconds, each series by itself.
 
     ``labels`` keeps the series that have them. "last" takes each process's newest
-    sample and of those the one that is nearest to an alert.
+    sample and of those the one that is nearest to an alert; of a machine's figures
+    (``system.``, ``gpu.``) the newest of all, because one process at a time records
+    them. "increase" is how much a counter grew, also where it began again from 0.
     """
 
     name: str
@@ -69,12 +71,17 @@ class Metric:
         _one_of(self.statistic, get_args(Statistic), "statistic")
         _seconds(self.within_s, "within_s", least=1)
 
+    @property
+    def shown(self) -> str:
+        """What a message calls it."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
     """One metric's figure divided by another's of the same labels and host.
 
-    Nothing is said where the denominator is below ``minimum`` or 0.
+    Nothing is said where the denominator is 0; where it is below ``minimum``, no alert begins.
     """
 
     numerator: Metric
@@ -84,6 +91,11 @@ class Ratio:
     def __post_init__(self) -> None:
         """Refuse a minimum that is no number."""
         object.__setattr__(self, "minimum", figure_from(self.minimum, "minimum"))
+
+    @property
+    def shown(self) -> str:
+        """What a message calls it."""
+        return f"{self.numerator.name} / {self.denominator.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,16 +130,18 @@ class BudgetPassed:
             )
 
 
-Condition = Metric | Ratio | Cost | BudgetPassed
+Condition: TypeAlias = "Metric | Ratio | Cost | BudgetPassed | Callable[[], Decimal | float | None]"
+"""What a rule looks at; a function gives a figure of its own, or None where it knows none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A condition that somebody wants to hear of; checked at birth (AlertInvalid).
 
-    It must hold for ``for_s`` seconds; after an alert of an instance none of it begins
-    for ``cooldown_s``. ``channels`` are the names of those that are told, all if empty.
-    ``operator`` and ``threshold`` are not looked at for `BudgetPassed`.
+    It must hold for ``for_s`` seconds, at each sample of that time; after an alert of an
+    instance none of it begins for ``cooldown_s``, and none while the alert of the same
+    instance of the rule ``unless`` fires. ``channels`` are the names of those that are
+    told, all if empty. ``operator`` and ``threshold`` are not looked at for `BudgetPassed`.
     """
 
     name: str
@@ -138,21 +152,33 @@ class Rule:
     for_s: int = 0
     cooldown_s: int = COOLDOWN_S
     channels: tuple[str, ...] = ()
+    unless: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         _label(self.name, "name")
         object.__setattr__(self, "severity", severity_from(self.severity))
-        if not isinstance(self.condition, Metric | Ratio | Cost | BudgetPassed):
-            raise _refused("condition", self.condition, "a Metric, a Ratio, a Cost or a BudgetPassed")
+        if not isinstance(self.condition, Metric | Ratio | Cost | BudgetPassed) and (
+            not callable(self.condition) or isinstance(self.condition, type)
+        ):
+            raise _refused("condition", self.condition, "a Metric, a Ratio, a Cost, a BudgetPassed or a function")
         _one_of(self.operator, tuple(_COMPARE), "operator")
         object.__setattr__(self, "threshold", figure_from(self.threshold, "threshold"))
         _seconds(self.for_s, "for_s")
+        if self.for_s and not isinstance(self.condition, Metric | Ratio):
+            raise AlertInvalid(
+                f"for_s: expected none, because only samples prove a time, found {self.for_s}; "
+                "a rule over a metric or a ratio may have it",
+                path="for_s",
+                found=self.for_s,
+            )
         _seconds(self.cooldown_s, "cooldown_s")
         if not isinstance(self.channels, tuple):
             raise _refused("channels", self.channels, "a list of names of channels")
         for name in self.channels:
             _label(name, "channels")
+        if self.unless is not None:
+            _label(self.unless, "unless")
 
     def is_breached_by(self, value: Decimal) -> bool:
         """Whether a figure is past the threshold."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _SOURCES = ("metric", "ratio", "cost_by", "budget_percent")
 _OF_METRICS = ("labels", "statistic", "within_s")
-_RULE = ("severity", "operator", "threshold", "for_s", "cooldown_s", "channels")
+_RULE = ("severity", "operator", "threshold", "for_s", "cooldown_s", "channels", "unless")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _KEYS = ("name", "enabled", *_RULE, *_SOURCES, *_OF_METRICS, "minimum")
 
@@ -104,6 +104,7 @@ class _Table:
 def rules_from(settings: Settings) -> tuple[Rule, ...]:
     """Return the shipped rules with what the settings change, and those that they add."""
     rules = {rule.name: rule for rule in SHIPPED}
+    known = [*rules, *(name for raw in settings.alert if isinstance(name := raw.get("name"), str))]
     seen: set[str] = set()
     for place, raw in enumerate(settings.alert):
         table = _Table(settings, f"alert[{place}]", raw, _KEYS)
@@ -117,6 +118,9 @@ def rules_from(settings: Settings) -> tuple[Rule, ...]:
             del rules[name]
             continue
         rules[name] = table.making(partial(_rule, table, name, rules.get(name)))
+        if rules[name].unless not in {None, *known}:
+            unless = rules[name].unless
+            raise table.refused("unless", f"no rule is called {unless!r:.60}; there are: {', '.join(known)}", unless)
     return tuple(rules.values())
 
 

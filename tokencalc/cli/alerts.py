@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokencalc.alerts.alerts import STATES, Alerts
+from tokencalc.alerts.checking import unseen_of
 from tokencalc.alerts.outbox import TOLD_S
+from tokencalc.alerts.profile import SHIPPED
+from tokencalc.alerts.settings import rules_from
 from tokencalc.cli.exits import FAILED, OK
 from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
 from tokencalc.cli.output import counted, put, put_json, say, table
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from tokencalc.alerts.outbox import Waiting
     from tokencalc.alerts.records import Alert
+    from tokencalc.engine import Engine
 
 _TOLD_DAYS = TOLD_S // (24 * 3600)
 _by_option = click.option("--by", metavar="NAME", help="Who says so.")
@@ -39,9 +43,15 @@ def list_alerts(*, states: tuple[Any, ...], limit: int, ledger: str | None, as_j
     with open_ledger(ledger, needs_prices=False) as engine:
         # The channels of the settings are not looked at: their secrets are not needed to read.
         opened = Alerts(engine, channels=())
-        found, waiting = opened.alerts(*states, limit=limit), opened.waiting()
+        found, waiting, unseen = opened.alerts(*states, limit=limit), opened.waiting(), _unseen(engine)
     if as_json:
-        put_json({"alerts": found, "waiting": [one._asdict() for one in waiting]})
+        put_json(
+            {
+                "alerts": found,
+                "waiting": [one._asdict() for one in waiting],
+                "unseen": [{"rule": rule, "metric": metric} for rule, metric in unseen],
+            }
+        )
         return OK
     if not found:
         put(f"No alerts that are {', '.join(states)}." if states else "No alerts.")
@@ -49,7 +59,15 @@ def list_alerts(*, states: tuple[Any, ...], limit: int, ledger: str | None, as_j
         put(f"{_at(alert.fired_at or alert.since)}  {alert.severity:<8}  {alert.state:<12}  {alert.alert_id}")
         put(f"  {alert.rule}: {alert.text}{_answered(alert)}")
     _say_waiting(waiting)
+    for rule, metric in unseen:
+        say(f"rule {rule}: this ledger has no sample of {metric}; is that its name, and does somebody write it?")
     return OK
+
+
+def _unseen(engine: Engine) -> list[tuple[str, str]]:
+    """Return rules of the settings' own with the metrics that they wait for."""
+    shipped = {rule.name for rule in SHIPPED}
+    return unseen_of(engine.store, [rule for rule in rules_from(engine.settings) if rule.name not in shipped])
 
 
 def _answered(alert: Alert) -> str:
@@ -104,7 +122,10 @@ def acknowledge(*, alert_id: str, by: str | None, ledger: str | None, as_json: b
 @ledger_option
 @json_option
 def resolve(*, alert_id: str, by: str | None, ledger: str | None, as_json: bool) -> int:
-    """End the alert ALERT_ID by hand; where its condition still holds, one begins anew after the cooldown."""
+    """End the alert ALERT_ID by hand.
+
+    Where its condition still holds, one begins anew after the cooldown; a budget's crossing is told once.
+    """
     with open_ledger(ledger, needs_prices=False) as engine:
         alert = Alerts(engine, channels=()).resolve(alert_id, by=by)
     return _put_one(alert, as_json=as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokencalc.clock import instant_from_micros, micros_from_instant
 from tokencalc.counts import whole_count
@@ -142,3 +142,44 @@ def excess(connection: sqlite3.Connection, period_id: int, chain_id: str) -> tup
         )
         for reason, amount, at_us, sequence in rows
     )
+
+
+class Passed(NamedTuple):
+    """A threshold that a period passed while it was open, with how that period stands now."""
+
+    number: int
+    period: int
+    budget: str
+    scope_value: str
+    period_key: str
+    percent: int
+    start_us: int | None
+    end_us: int | None
+    limit_pico: int
+    spent_pico: int
+    passed_pico: int
+    passed_limit_pico: int
+
+
+def passed(connection: sqlite3.Connection, percents: tuple[int, int], now_us: int, late_us: int) -> Iterator[Passed]:
+    """Yield what was passed from one percentage up to, not including, another, in the order in which it was written.
+
+    That is of periods that are not over, and of those that were over when it was noticed not more than ``late_us`` ago.
+    """
+    rows = connection.execute(
+        "SELECT crossing_id, period_id, budget.name, scope_value, period_key, threshold_percent, start_us, end_us, "
+        "budget_period.limit_pico, budget_period.spent_pico, crossing.spent_pico, crossing.limit_pico "
+        "FROM crossing JOIN budget_period USING (period_id) JOIN budget USING (budget_id) "
+        "WHERE in_open_period = 1 AND threshold_percent >= ? AND threshold_percent < ? "
+        "AND (end_us IS NULL OR end_us > ? OR recorded_us > ?) ORDER BY crossing_id",
+        (*percents, now_us, now_us - late_us),
+    )
+    return map(Passed._make, rows)
+
+
+def is_over(connection: sqlite3.Connection, crossing: int, before_us: int) -> bool:
+    """Whether the period of a crossing was over before an instant."""
+    row = connection.execute(
+        "SELECT end_us FROM crossing JOIN budget_period USING (period_id) WHERE crossing_id = ?", (crossing,)
+    ).fetchone()
+    return row is None or (row[0] is not None and row[0] < before_us)

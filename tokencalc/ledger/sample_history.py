@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from tokencalc.clock import instant_from, instant_from_micros, micros_from_insta
 from tokencalc.context import label_from
 from tokencalc.counts import whole_count
 from tokencalc.ledger.rows import decoding
+from tokencalc.ledger.sample_figures import series_named
 from tokencalc.ledger.samples import Sample, labels_from
 
 if TYPE_CHECKING:
@@ -107,17 +107,11 @@ def dropped_so_far(connection: sqlite3.Connection) -> int:
 
 def _series(connection: sqlite3.Connection, name: str, wanted: Mapping[str, str]) -> _Series:
     """Return the metric's series that have the wanted labels, each as a sample without its figure."""
-    found: _Series = {}
-    for number, labels, unit, host, source in connection.execute(
-        "SELECT series_id, labels, unit, host, source FROM series WHERE name = ?", (name,)
-    ):
-        said = json.loads(labels)
-        if wanted.items() <= said.items():
-            at = instant_from_micros(0)
-            found[number] = Sample(
-                name=name, at=at, value=0, unit=unit or None, labels=said, host=host, source=source or None
-            )
-    return found
+    plain = Sample(name=name, at=instant_from_micros(0), value=0)
+    return {
+        one.number: replace(plain, unit=one.unit or None, labels=one.labels, host=one.host, source=one.source or None)
+        for one in series_named(connection, name, wanted)
+    }
 
 
 def _page(connection: sqlite3.Connection, series: _Series, since_us: int, before: _Place, rows: int) -> list[_Row]:

@@ -1,0 +1,121 @@
+"""Looking at all rules once: what each found is compared with what is stored, and written in small pieces."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tokencalc.alerts import book, retention
+from tokencalc.alerts.readings import readings_of
+from tokencalc.alerts.rules import Metric, Ratio, Rule
+from tokencalc.clock import micros_from_instant
+from tokencalc.errors import AlertInvalid, LedgerCorrupt, LedgerError, TokencalcError
+from tokencalc.ledger.sample_figures import has_series
+from tokencalc.reports.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from tokencalc.alerts.records import Alert, Readings
+    from tokencalc.engine import Engine
+    from tokencalc.ledger.sqlite import SqliteStore
+
+_US = 1_000_000
+_PIECE = 50
+"""Alerts that begin or end in one transaction: money waits for some milliseconds at most."""
+_LONGEST_PROBLEM = 300
+
+
+class Checker:
+    """Looks at rules; what each thread does here is decided in the ledger, so any number may look."""
+
+    def __init__(self, engine: Engine, rules: Sequence[Rule], told_by: Mapping[str, tuple[str, ...]]) -> None:
+        """Take the rules, and the channels that each of them tells."""
+        self._engine, self._store, self._told_by = engine, engine.store, told_by
+        self._rules = in_order(rules)
+        self._kept_us = max([retention.KEPT_S, *(rule.cooldown_s for rule in rules)]) * _US
+        self._problems: dict[str, str] = {}
+        self._forgotten = 0
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Rules that could not be looked at the last time, one text each."""
+        return tuple(self._problems.values())
+
+    def check(self) -> tuple[Alert, ...]:
+        """Look at every rule once, and return the alerts that began or ended by that."""
+        now = self._engine.clock.now()
+        now_us = micros_from_instant(now)
+        self._store.samples.flush()
+        read = [(rule, found) for rule in self._rules if (found := self._asked(rule, now)) is not None]
+        with self._store.reading() as connection:
+            waiting = iter(book.changes(connection, read, now_us))
+        told: list[Alert] = []
+        while piece := list(islice(waiting, _PIECE)):
+            work = partial(
+                book.write, found=piece, channels_of=self._told_by, chain=self._store.chain_id, now_us=now_us
+            )
+            told += self._store.aside(work)
+        self._forget(now_us - self._kept_us)
+        return tuple(told)
+
+    def _asked(self, rule: Rule, now: datetime) -> Readings | None:
+        """Return what a rule finds; None where it cannot be looked at, which is told once."""
+        try:
+            found = readings_of(self._engine, rule, now)
+        except Exception as error:  # bulk: a damaged row or somebody's function must not stop the other rules
+            if isinstance(error, LedgerError) and not isinstance(error, LedgerCorrupt):
+                raise
+            self._tell(rule.name, error.message if isinstance(error, TokencalcError) else type(error).__name__)
+            return None
+        self._problems.pop(rule.name, None)
+        return found
+
+    def _tell(self, name: str, why: str) -> None:
+        text = safe_text(f"rule {name} cannot be looked at: {why}", longest=_LONGEST_PROBLEM)
+        if name not in self._problems:
+            logging.getLogger("tokencalc").warning("%s; told once", text)
+        self._problems[name] = text
+
+    def _forget(self, before_us: int) -> None:
+        """Remove some of the alerts that ended long ago; the next look goes on where this one ended."""
+        with self._store.reading() as connection:
+            found, self._forgotten = retention.forgettable(connection, self._forgotten, before_us)
+        if found:
+            self._store.aside(partial(retention.forget, numbers=found))
+
+
+def unseen_of(store: SqliteStore, rules: Iterable[Rule]) -> list[tuple[str, str]]:
+    """Return (rule, metric) where the ledger has no sample of the metric."""
+    with store.reading() as connection:
+        wanted = [(rule.name, name) for rule in rules for name in _metrics_of(rule)]
+        return [(rule, name) for rule, name in wanted if not has_series(connection, name)]
+
+
+def _metrics_of(rule: Rule) -> Iterator[str]:
+    if isinstance(rule.condition, Metric):
+        yield rule.condition.name
+    elif isinstance(rule.condition, Ratio):
+        yield from (rule.condition.numerator.name, rule.condition.denominator.name)
+
+
+def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return rules so that each comes after the one in its ``unless``; AlertInvalid where they wait for each other."""
+    by_name = {rule.name: rule for rule in rules}
+    found: dict[str, Rule] = {}
+    for rule in by_name.values():
+        chain = [rule]
+        while (before := by_name.get(chain[-1].unless or "")) is not None and before.name not in found:
+            if before in chain:
+                raise AlertInvalid(
+                    f"unless: the rules {', '.join(one.name for one in chain)} wait for each other; "
+                    "the worst of them needs none",
+                    path="unless",
+                    found=before.name,
+                )
+            chain.append(before)
+        found.update((one.name, one) for one in reversed(chain))
+    return tuple(found.values())
