@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -137,6 +139,7 @@ class SampleQueue:
         """Start with an empty queue: at birth, and in a forked child, whose parent writes what waits."""
         # Appending to and taking from a deque is atomic, so that nobody ever waits here.
         self._waiting: deque[Sample] = deque()
+        self._writing = threading.Lock()
         self._series: dict[tuple[str, str, str, str, str], int] = {}
         self._dropped = 0
         self._forget_before_us: int | None = None
@@ -166,18 +169,20 @@ class SampleQueue:
         self._is_called = False
         is_late = self._clock.monotonic() - self._written_s >= _WRITE_EVERY_S
         # Money that waits comes first; but once a second a few pass, else a busy ledger would have no samples at all.
-        if is_late or (len(self._waiting) >= _WRITE_SAMPLES and not self._store.writer.is_waited_for):
-            try:
-                self._write()
-            except (LedgerError, OSError):  # `problem` and the next step of money say what is wrong
-                return
+        if not is_late and (len(self._waiting) < _WRITE_SAMPLES or self._store.writer.is_waited_for):
+            return
+        if self._writing.locked():  # somebody writes already; to wait for that is no business of who booked a call
+            return
+        with suppress(LedgerError, OSError), self._writing:  # `problem` and the next step of money say what is wrong
+            self._write()
 
     def flush(self) -> None:
         """Write all that waits now, for whoever wants to read it; raises what the ledger raises."""
-        for _ in range(QUEUE_SAMPLES // _WRITE_SAMPLES + 1):
-            if not self._waiting and not self._dropped:
-                return
-            self._write()
+        with self._writing:  # what another thread has taken from the queue is written when it lets go
+            for _ in range(QUEUE_SAMPLES // _WRITE_SAMPLES + 1):
+                if not self._waiting and not self._dropped:
+                    return
+                self._write()
 
     def forget_soon(self, before_us: int) -> None:
         """Delete samples older than an instant, some with each writing, until there are none."""
