@@ -78,8 +78,10 @@ def test_a_rule_on_the_cost_cannot_be_kept_by_a_call_without_a_price(
     write(folder, before)
     gate("--save-baseline", "base.json")
     write(folder, now)
-    assert gate(*against(rule)).exit_code == expected
+    assert gate(*against(rule), "--strict-prices").exit_code == expected
     assert gate(*against("output_tokens:0%")).exit_code == 0
+    assert gate(*against(rule)).exit_code == 0
+    assert {state for _, state in checks(*against(rule))} == ({"warning"} if expected else {"ok"})
 
 
 def test_a_change_that_is_not_known_is_no_saving(folder: Path) -> None:
@@ -98,11 +100,13 @@ def test_a_change_that_is_not_known_is_no_saving(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("expected", "budget"),
-    [(5, "1"), (3, "0.003"), (5, "summarise=1"), (0, "classify=1")],
+    [("warning", "1"), ("failed", "0.003"), ("warning", "summarise=1"), ("ok", "classify=1")],
 )
-def test_a_budget_is_not_kept_by_a_call_without_a_price(expected: int, budget: str, folder: Path) -> None:
+def test_a_budget_is_not_called_kept_over_a_call_without_a_price(expected: str, budget: str, folder: Path) -> None:
     write(folder, SUMMARISE, UNPRICED, CLASSIFY)
-    assert gate("--budget", budget).exit_code == expected
+    assert dict(checks("--budget", budget))["budget"] == expected
+    assert gate("--budget", budget).exit_code == (3 if expected == "failed" else 0)
+    assert gate("--budget", budget, "--strict-prices").exit_code == (3 if expected == "failed" else 5)
 
 
 def test_a_price_that_came_later_is_a_price(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokencalc.gate.baseline import refuse_other_names
@@ -130,10 +130,7 @@ def _caps(figures: Mapping[str, Figures], whole: Figures, demands: Demands) -> I
             yield _not_tried("budget", what, text, demands, name=cap.name)
             continue
         spent = _Spent(found.billed_pico, pico_from_usd(cap.limit_usd, name="budget"), found.billed_unpriced_calls)
-        check = _spent(what, spent, demands.warn_at, name=cap.name)
-        # Nobody knows whether the run has kept it.
-        is_open = bool(spent.unpriced_calls) and check.state != "failed"
-        yield replace(check, kind="unpriced", state="failed") if is_open else check
+        yield _spent(what, spent, demands.warn_at, name=cap.name)
 
 
 def _budgets(demands: Demands) -> Iterator[Check]:
@@ -141,7 +138,6 @@ def _budgets(demands: Demands) -> Iterator[Check]:
         label = status.name if not status.scope_value else f"{status.name} {status.scope_value}"
         spent, limit = (pico_from_usd(usd, name="usd") for usd in (status.spent_usd, status.limit_usd))
         what = f"budget {label}, {status.period.key}"
-        # The ledger itself goes on with calls that it cannot price; here they are told.
         yield _spent(what, _Spent(spent, limit, status.unpriced_calls), demands.warn_at)
 
 
@@ -199,7 +195,7 @@ def _metric(bound: MetricBound, demands: Demands) -> Check:
 def _growth(growth: Growth, comparison: Comparison, demands: Demands) -> Iterator[Check]:
     pairs = comparison.pairs if growth.each else (comparison.common,)
     both = [pair for pair in pairs if pair is not None and pair.run is not None and pair.base is not None]
-    found = [check for pair in both for check in _grown(growth, pair, demands.noise_pico)]
+    found = [check for pair in both for check in _grown(growth, pair, demands)]
     # Of names that are well, one line for all of them is enough.
     yield from (check for check in found if check.state != "ok")
     if found and all(check.state == "ok" for check in found):
@@ -210,7 +206,7 @@ def _growth(growth: Growth, comparison: Comparison, demands: Demands) -> Iterato
         yield _not_tried("regression", growth.text, text, demands)
 
 
-def _grown(growth: Growth, pair: Pair, noise_pico: int) -> Iterator[Check]:
+def _grown(growth: Growth, pair: Pair, demands: Demands) -> Iterator[Check]:
     """Judge one pair; nothing comes where a side has no call to divide by."""
     figure, name = growth.figure, pair.name if growth.each else None
     who = f"{safe_text(pair.name)}: " if growth.each else ""
@@ -220,9 +216,10 @@ def _grown(growth: Growth, pair: Pair, noise_pico: int) -> Iterator[Check]:
     if figure == COST and pair.unknown_calls:
         unknown = f"{calls_text(pair.unknown_calls)} no whole price"
         text = f"{who}{figure}: {unknown}, so its change is not known; allowed by {safe_text(growth.text)}: unknown"
-        yield Check(kind="unpriced", what=growth.text, state="failed", text=text, name=name)
+        state: State = "failed" if demands.strict_prices else "warning"
+        yield Check(kind="unpriced", what=growth.text, state=state, text=text, name=name)
         return
-    is_noise = figure == COST and run - base < noise_pico
+    is_noise = figure == COST and run - base < demands.noise_pico
     kept = is_noise or growth.allows(base, run)
     said = f"{figure} per call" if growth.per_call else figure
     text = (
