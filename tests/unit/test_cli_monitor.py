@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -306,12 +307,17 @@ def test_export_json(way: tuple[str, ...], ledger: str) -> None:
     assert document["resource_metrics"]["cpu_percent"] is not None
 
 
-def test_live_with_alerts_records_the_machine_and_tells_the_console_when_the_screen_has_ended(ledger: str) -> None:
+def test_live_with_alerts_records_the_machine_and_tells_the_console_when_the_screen_has_ended(
+    ledger: str, request: pytest.FixtureRequest
+) -> None:
     with Engine.open(ledger) as engine:
         call(engine, cost_usd="100", model="acme-1")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "tokencalc", "monitor", "--live", "--alerts", "--every", "0.2", "--ledger", ledger]
     environ = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    # Who runs tests in the background may have them ignore Ctrl-C, and a process that is started inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, before))
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, env=environ
     ) as shown:
