@@ -125,7 +125,7 @@ class CallInvalid(InvalidInput):
 
 
 class AlertInvalid(InvalidInput):
-    """An alert's rule or channel that cannot be: an unknown operator, severity or kind, a bad address."""
+    """An alert, its rule or its channel that cannot be: an unknown operator, severity or kind, a bad address."""
 
     code = "alert_invalid"
 

@@ -14,17 +14,18 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 
-from tokencalc.alerts import book, outbox
+from tokencalc.alerts import book, by_hand, outbox
 from tokencalc.alerts.channels import ConsoleChannel, Subscription
 from tokencalc.alerts.checking import Checker
 from tokencalc.alerts.delivery import Courier, Delivered, Pump
+from tokencalc.alerts.history import by_rule
 from tokencalc.alerts.lifecycle import State
 from tokencalc.alerts.messages import Message
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.records import number_of
-from tokencalc.alerts.rules import SEVERITIES, Rule
+from tokencalc.alerts.rules import SEVERITIES, Rule, Severity
 from tokencalc.async_engine import AsyncEngine
-from tokencalc.clock import instant_text, micros_from_instant
+from tokencalc.clock import instant_from, instant_text, micros_from_instant
 from tokencalc.context import label_from
 from tokencalc.counts import whole_count
 from tokencalc.errors import AlertInvalid, CallInvalid
@@ -32,7 +33,9 @@ from tokencalc.errors import AlertInvalid, CallInvalid
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from tokencalc.alerts.history import RuleHistory
     from tokencalc.alerts.records import Alert
     from tokencalc.engine import Engine
 
@@ -74,7 +77,7 @@ class Alerts:
                         path="channels",
                         found=name,
                     )
-        told_by = {rule.name: self._channels_of(rule) for rule in self.rules}
+        told_by = {rule.name: self._channels_of(rule.severity, rule.channels) for rule in self.rules}
         self._checker = Checker(plain, self.rules, told_by)
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
         self.pump = Pump(self.check, self._courier)
@@ -96,12 +99,11 @@ class Alerts:
         default = (Subscription(ConsoleChannel(name="console", stream=stream)),)
         return cls(engine, rules=settings.rules_from(told), channels=found or default)
 
-    def _channels_of(self, rule: Rule) -> tuple[str, ...]:
+    def _channels_of(self, severity: Severity, only: Sequence[str] = ()) -> tuple[str, ...]:
         return tuple(
             one.channel.name
             for one in self.channels
-            if (not rule.channels or one.channel.name in rule.channels)
-            and SEVERITIES.index(rule.severity) <= SEVERITIES.index(one.least)
+            if (not only or one.channel.name in only) and SEVERITIES.index(severity) <= SEVERITIES.index(one.least)
         )
 
     # checking and telling
@@ -112,6 +114,31 @@ class Alerts:
         Nothing is written where nothing moves. Two processes that look at once make one alert.
         """
         return self._checker.check()
+
+    def trigger(
+        self, name: str, text: str, *, severity: str = "MEDIUM", labels: Mapping[str, str] | None = None
+    ) -> Alert:
+        """Begin an alert by hand, to be told by every channel of its severity; it ends by `resolve` alone.
+
+        While one of the same name and labels fires or is acknowledged, and for 300 seconds after it began, that one
+        is returned and nothing is sent. ``text`` is told as one line of up to 1,000 characters. AlertInvalid where the
+        name is a rule's of these alerts, or for what is no name, text, label or severity.
+        """
+        said = by_hand.said_from(name, text, severity, labels)
+        if any(rule.name == said.name for rule in self.rules):
+            raise AlertInvalid(
+                f"name: {said.name!r} is that of a rule, whose looks begin and end its alerts; take another",
+                path="name",
+                found=name,
+            )
+        chain, now_us = self._store.chain_id, micros_from_instant(self._clock.now())
+        # Looked at first without a lock: whoever triggers in a loop must not make money wait.
+        with self._store.reading() as connection:
+            found = by_hand.there(connection, said, chain, now_us)
+        if found is not None:
+            return found
+        told = self._channels_of(said.severity)
+        return self._store.aside(lambda connection: by_hand.begin(connection, said, told, chain, now_us))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -154,13 +181,25 @@ class Alerts:
         with self._store.reading() as connection:
             return book.newest(connection, states or SHOWN, most, self._store.chain_id)
 
+    def history(self, since: datetime | str | None = None) -> tuple[RuleHistory, ...]:
+        """Return how often each rule fired since an instant, and how long its alerts took; the most frequent first.
+
+        Without ``since`` it is over what the ledger keeps: alerts that ended are removed after 90 days.
+        """
+        since_us = 0 if since is None else micros_from_instant(instant_from(since, name="since"))
+        with self._store.reading() as connection:
+            return by_rule(connection, since_us)
+
     def waiting(self) -> tuple[outbox.Waiting, ...]:
         """Return the channels with messages that no receiver has, those of other processes included."""
         with self._store.reading() as connection:
             return tuple(outbox.waiting(connection, micros_from_instant(self._clock.now())))
 
     def acknowledge(self, alert_id: str, *, by: str | None = None) -> Alert:
-        """Say that somebody knows: the alert fires on until its condition ends. Raises AlertUnknown, AlertNotOpen."""
+        """Say that somebody knows: the alert fires on until its condition ends, one by hand until somebody resolves it.
+
+        Raises AlertUnknown, AlertNotOpen.
+        """
         return self._answer(alert_id, by, book.acknowledge)
 
     def resolve(self, alert_id: str, *, by: str | None = None) -> Alert:

@@ -54,6 +54,7 @@ SHIPPED: tuple[Rule, ...] = (
             ),
             operator=operator,  # type: ignore[arg-type]  # of the table below
             threshold=Decimal(repr(threshold)),
+            unless="limiter_failing" if word == "blocking" else None,
         )
         for word, severity, part, whole, operator, threshold in (
             ("failing", "HIGH", "succeeded", "attempts", "<", _HEALTHY.success_rate_min),

@@ -21,9 +21,10 @@ _NUMBER = re.compile(r"(?P<chain>[0-9a-f]{1,64})-a(?P<number>[1-9][0-9]{0,17})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert of one instance of a rule: from its firing to its end, or its way there.
+    """One alert of one instance of a rule, or one by hand: from its firing to its end, or its way there.
 
-    ``labels`` say which instance; ``text`` is what was told last, ``value`` the figure at its beginning.
+    ``labels`` say which instance; ``text`` is what was told last, ``value`` the figure at its beginning, None by hand,
+    where ``rule`` is the name that was given.
     ``since`` is when the condition began to hold. Instants of what did not happen are None.
     """
 
@@ -32,7 +33,7 @@ class Alert:
     severity: Severity
     state: State
     text: str
-    value: Decimal
+    value: Decimal | None
     since: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
     fired_at: datetime | None = None

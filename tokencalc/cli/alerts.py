@@ -12,8 +12,8 @@ from tokencalc.alerts.outbox import TOLD_S
 from tokencalc.alerts.profile import SHIPPED
 from tokencalc.alerts.settings import rules_from
 from tokencalc.cli.exits import FAILED, OK
-from tokencalc.cli.options import examples, json_option, ledger_option, open_ledger
-from tokencalc.cli.output import counted, put, put_json, say, table
+from tokencalc.cli.options import Instant, examples, json_option, ledger_option, open_ledger
+from tokencalc.cli.output import counted, number, put, put_json, say, table
 from tokencalc.clock import instant_text
 from tokencalc.errors import DeliveryFailed
 
@@ -104,13 +104,48 @@ def waiting_text(one: Waiting) -> str:
     return f"{name}{', '.join(parts)}{problem}"
 
 
+@alerts.command("history", epilog=examples("tokencalc alerts history --since 2026-11-01"))
+@click.option("--since", type=Instant(), metavar="DATE", help="Fired from this instant on; else all that is kept.")
+@ledger_option
+@json_option
+def history(*, since: datetime | None, ledger: str | None, as_json: bool) -> int:
+    """Count by rule: how often it fired, how many of its alerts are open now, mean seconds until known and over."""
+    with open_ledger(ledger, needs_prices=False) as engine:
+        found = Alerts(engine, channels=()).history(since)
+    if as_json:
+        put_json({"since": since, "rules": found})
+    elif not found:
+        put("No alert fired." if since is None else f"No alert fired since {_at(since)}, and none is open.")
+    else:
+        table(
+            ("rule", "fired", "open now", "s to acknowledge", "s to resolve"),
+            [
+                (
+                    one.rule,
+                    number(one.fired),
+                    number(one.open_now),
+                    *map(_s, (one.acknowledge_mean_s, one.resolve_mean_s)),
+                )
+                for one in found
+            ],
+        )
+    return OK
+
+
+def _s(mean_s: float | None) -> str:
+    return "-" if mean_s is None else f"{mean_s:,.1f}"
+
+
 @alerts.command("ack", epilog=examples("tokencalc alerts ack ALERT_ID --by ada"))
 @click.argument("alert_id")
 @_by_option
 @ledger_option
 @json_option
 def acknowledge(*, alert_id: str, by: str | None, ledger: str | None, as_json: bool) -> int:
-    """Say that somebody knows of the alert ALERT_ID; it ends by itself when its condition does."""
+    """Say that somebody knows of the alert ALERT_ID.
+
+    It ends by itself when its condition does; one by hand ends by `tokencalc alerts resolve`.
+    """
     with open_ledger(ledger, needs_prices=False) as engine:
         alert = Alerts(engine, channels=()).acknowledge(alert_id, by=by)
     return _put_one(alert, as_json=as_json)
