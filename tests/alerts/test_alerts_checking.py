@@ -59,6 +59,12 @@ def test_a_rule_is_silent_while_the_worse_one_fires(
     assert found == [sorted(moved) for moved in expected]
 
 
+def test_what_a_rule_left_firing_when_it_was_taken_out_keeps_none_silent(engine: Engine) -> None:
+    engine.record_metric("m", 20)
+    assert states(alerts_of(engine, LOW, HIGH).check()) == ["high firing"]
+    assert states(alerts_of(engine, LOW).check()) == ["low firing"]
+
+
 def test_only_the_same_instance_keeps_a_rule_silent(engine: Engine) -> None:
     engine.record_metric("m", 20, labels={"mount": "/a"})
     engine.record_metric("m", 5, labels={"mount": "/b"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -35,7 +36,11 @@ class Checker:
     def __init__(self, engine: Engine, rules: Sequence[Rule], told_by: Mapping[str, tuple[str, ...]]) -> None:
         """Take the rules, and the channels that each of them tells."""
         self._engine, self._store, self._told_by = engine, engine.store, told_by
-        self._rules = in_order(rules)
+        names = {rule.name for rule in rules}
+        # What a rule left firing when it was taken out must not keep another one silent for ever.
+        self._rules = in_order(
+            [rule if rule.unless is None or rule.unless in names else replace(rule, unless=None) for rule in rules]
+        )
         self._kept_us = max([retention.KEPT_S, *(rule.cooldown_s for rule in rules)]) * _US
         self._problems: dict[str, str] = {}
         self._forgotten = 0

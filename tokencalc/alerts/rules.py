@@ -140,8 +140,8 @@ class Rule:
 
     It must hold for ``for_s`` seconds, at each sample of that time; after an alert of an
     instance none of it begins for ``cooldown_s``, and none while the alert of the same
-    instance of the rule ``unless`` fires. ``channels`` are the names of those that are
-    told, all if empty. ``operator`` and ``threshold`` are not looked at for `BudgetPassed`.
+    instance of the rule ``unless``, where that is looked at too, fires. ``channels`` are the
+    names of those that are told, all if empty. ``operator`` and ``threshold`` are not looked at for `BudgetPassed`.
     """
 
     name: str
