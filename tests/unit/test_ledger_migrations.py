@@ -162,6 +162,12 @@ def test_the_tables_are_these_and_migrations_are_numbered_without_a_gap(tmp_path
     assert [number for number, _, _ in schema.MIGRATIONS] == list(range(1, schema.SCHEMA_VERSION + 1))
 
 
+def test_the_docs_list_every_version_of_the_tables() -> None:
+    page = (Path(tokencalc.ledger.__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert [int(number) for number in listed] == [number for number, _, _ in schema.MIGRATIONS]
+
+
 def test_no_statement_deletes_money_or_drops_a_table() -> None:
     package = Path(tokencalc.ledger.__file__).parents[1]
     found = {
