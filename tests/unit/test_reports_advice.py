@@ -87,6 +87,29 @@ def test_a_cheaper_model_is_one_of_which_it_is_known_that_it_reasons_alike(
     assert [expected] * (expected is not None) == [item.values["to_model"] for item in found]
 
 
+@pytest.mark.parametrize(
+    ("expected", "sellers"),
+    [
+        (("acme", "big-v"), (("acme", (("big", "10"), ("big-v", "9"))), ("other", (("big-v", "9"),)))),
+        (("acme", "big-v"), (("other", (("big-v", "9"),)), ("acme", (("big", "10"), ("big-v", "9"))))),
+        (("other", "big-v"), (("acme", (("big", "10"), ("big-v", "9"))), ("other", (("big-v", "8"),)))),
+    ],
+)
+def test_nobody_is_sent_to_another_seller_for_the_same_price(
+    expected: tuple[str, str],
+    sellers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    tables = [
+        (seller, tuple((model, rate, "2026-01-01", NEVER, "") for model, rate in models)) for seller, models in sellers
+    ]
+    use_tables(engine, tmp_path, *tables)
+    engine.record(model="big", provider="acme", usage=Usage(input_tokens=10_000, output_tokens=100))
+    (found,) = of_kind(advise(engine, Wanted()), "cheaper_model")
+    assert expected == (found.values["to_provider"], found.values["to_model"])
+
+
 def test_both_sides_are_priced_in_the_tier_in_which_the_calls_were_served(engine: Engine) -> None:
     usage = Usage(input_tokens=10_000, output_tokens=100, service_tier="priority")
     engine.record(model="gpt-4.1", usage=usage)

@@ -45,6 +45,14 @@ def month(engine: Engine, *keys: str) -> Breakdown:
     return break_down(engine, wanted, now=CLOCK.now())
 
 
+def test_a_group_with_a_cost_that_nobody_knows_has_no_share(engine: Engine) -> None:
+    engine.record(model="gpt-4o", usage=Usage(input_tokens=1000))
+    engine.record(model="nobody-1", usage=Usage(input_tokens=1000))
+    found = by(engine, "model")
+    assert {line.row.model: line.share for line in found.lines} == {"gpt-4o": Decimal(1), "nobody-1": None}
+    assert found.total.share is None
+
+
 def test_a_line_has_its_share_the_mean_cost_of_a_call_and_output_for_input(engine: Engine) -> None:
     # gpt-4o: $2.50 and $10 for a million: 0.0035, 0.0025, and 0.001 of another agent.
     engine.record(model="gpt-4o", usage=Usage(input_tokens=1000, output_tokens=100), agent_id="a")

@@ -118,7 +118,7 @@ def break_down(engine: Engine, wanted: Wanted, *, now: datetime, with_savings: b
         lines=tuple(_line(row, report, savings) for row in report.rows),
         total=Line(
             row=report.total,
-            share=share_of(report.total.cost_usd, report.total.cost_usd),
+            share=_share(report.total, report),
             saving=None if savings is None else sum(savings.values(), start=CacheSaving()),
         ),
         notional_usd=usd_from_pico(sum(row.cost_pico for row in notional)),
@@ -133,7 +133,12 @@ _Savings = defaultdict[tuple[object, ...], CacheSaving]
 
 def _line(row: ReportRow, report: Report, savings: _Savings | None) -> Line:
     saving = None if savings is None else savings[tuple(row.key[key] for key in report.group_by)]
-    return Line(row=row, share=share_of(row.cost_usd, report.total.cost_usd), saving=saving)
+    return Line(row=row, share=_share(row, report), saving=saving)
+
+
+def _share(row: ReportRow, report: Report) -> Decimal | None:
+    """Return a row's part of what has a price; None where its own cost is not wholly known."""
+    return None if row.unpriced_calls else share_of(row.cost_usd, report.total.cost_usd)
 
 
 def _savings(engine: Engine, wanted: Wanted) -> _Savings:

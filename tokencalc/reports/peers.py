@@ -67,8 +67,10 @@ class Peers:
             if facts.provider != ours.provider and self._is_imported(facts, newest):
                 continue
             found = self._cost(entries, facts)
+            # Nobody changes the seller for the same price.
+            is_nearer = best is not None and best.provider != ours.provider == facts.provider
             # Last, because it reads every card of a model: an older model is never offered for a newer one.
-            if found and found < cost and priced_since(catalog, facts) >= since:
+            if found and (found < cost or (found == cost and is_nearer)) and priced_since(catalog, facts) >= since:
                 best, cost = Peer(facts.provider, facts.model), found
         return best
 
