@@ -190,7 +190,7 @@ def test_an_end_has_room_beside_a_long_name(engine: Engine, clock: ManualClock) 
     alerts.check()
     clock.advance(2 * HOUR_S)
     (alert,) = alerts.check()
-    assert alert.text.endswith("; it fell silent: no sample for 62 minutes")
+    assert alert.text.endswith("; it fell silent: no figure for 62 minutes")
     assert len(alert.text) == 1000
 
 
@@ -208,7 +208,7 @@ def test_an_alert_of_what_fell_silent_ends(metric: str, silent_s: int, engine: E
     clock.advance(1)
     assert states(alerts.check()) == ["r resolved"]
     alerts.deliver()
-    assert inbox.got[-1].text.endswith(f"it fell silent: no sample for {2 + silent_s // 60} minutes")
+    assert inbox.got[-1].text.endswith(f"it fell silent: no figure for {2 + silent_s // 60} minutes")
 
 
 # one that is broken

@@ -17,7 +17,7 @@ from tests.alerts.receivers import Receiver, webhook
 from tokencalc import Engine
 from tokencalc.alerts.alerts import Alerts
 from tokencalc.alerts.channels import BrokenChannel, Subscription
-from tokencalc.alerts.outbox import FIRST_RETRY_S, GIVE_UP_S
+from tokencalc.alerts.outbox import FIRST_RETRY_S, GIVE_UP_S, NOTED_S
 from tokencalc.alerts.rules import Metric, Rule
 from tokencalc.cli.main import main
 from tokencalc.config import Settings
@@ -158,6 +158,25 @@ def test_what_waits_is_delivered_at_the_end_even_where_the_rules_cannot_be_check
     assert len(receiver.got) == 1
 
 
+def test_an_engine_that_is_closed_while_a_message_is_on_its_way_is_told_to_nobody(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Inbox()
+    alerts = Alerts(engine, rules=(LOUD,), channels=(Subscription(inbox),))
+    engine.record_metric("m", 5)
+    alerts.check()
+    inbox.fail()
+    inbox.gate.clear()
+    (thread,) = alerts._courier.start()
+    while not inbox.tried:
+        thread.join(0.001)
+    engine.close()
+    inbox.gate.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [record.message for record in caplog.records] == []
+
+
 def test_a_channel_that_cannot_be_made_fails_alone_and_leaves_its_messages_to_who_can(
     engine: Engine, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,8 +195,9 @@ def test_a_channel_that_cannot_be_made_fails_alone_and_leaves_its_messages_to_wh
     assert alerts_of(engine, LOUD, channels=(ops,)).deliver() == (1, {}), "no attempt was counted, and no wait begun"
     engine.record_metric("m", 0)
     without.check()
-    clock.advance(GIVE_UP_S)
-    without.deliver()
+    for seconds in (GIVE_UP_S, NOTED_S):
+        clock.advance(seconds)
+        without.deliver()
     assert [(one.channel, one.messages, one.given_up) for one in without.waiting()] == [("ops", 0, 1)]
 
 
@@ -259,7 +279,7 @@ def test_what_was_given_up_is_listed_and_no_longer_a_failure(ledger: Path) -> No
     assert ("note", text) in doctor(ledger, code=0)
     assert text in CliRunner().invoke(main, ["alerts", "list", "--ledger", str(ledger)]).stderr
     assert parsed("alerts", "list", "--ledger", ledger, code=0)["waiting"] == [
-        {"channel": "gone", "messages": 0, "problem": "channel gone: nobody is there", "given_up": 1}
+        {"channel": "gone", "messages": 0, "problem": "channel gone: nobody is there", "given_up": 1, "on_its_way": 0}
     ]
 
 

@@ -12,8 +12,20 @@ import pytest
 from tests.alerts.helpers import Inbox, alerts_of
 from tests.alerts.receivers import MESSAGE, NOW, Receiver, webhook
 from tokencalc import Engine
-from tokencalc.alerts.outbox import FIRST_RETRY_S, GIVE_UP_S, LAST_RETRY_S, MOST_ATTEMPTS, TOLD_S, retry_s
+from tokencalc.alerts.outbox import (
+    FIRST_RETRY_S,
+    GIVE_UP_S,
+    LAST_RETRY_S,
+    LEASE_S,
+    MOST_ATTEMPTS,
+    NOTED_S,
+    TOLD_S,
+    retry_s,
+    take,
+)
 from tokencalc.alerts.rules import Metric, Rule
+from tokencalc.cli.alerts import waiting_text
+from tokencalc.clock import micros_from_instant
 from tokencalc.config import Settings
 from tokencalc.errors import DeliveryFailed
 
@@ -124,18 +136,79 @@ def test_a_machine_that_slept_for_a_week_gives_nothing_up_at_its_first_failure(
     assert alerts.deliver().sent == 1
 
 
-def test_messages_for_a_channel_that_no_process_has_are_given_up_after_three_days(
-    engine: Engine, clock: ManualClock
+NOBODY = "no process that delivers has this channel"
+
+
+@pytest.mark.parametrize("is_tried", [False, True])
+def test_messages_for_a_channel_that_no_process_has_are_noted_after_three_days_and_given_up_after_another(
+    engine: Engine, clock: ManualClock, *, is_tried: bool
 ) -> None:
-    breach(engine, alerts_of(engine, FIRST, channels=(Inbox("removed"),)), "first")
+    removed = Inbox("removed")
+    removed.fail()
+    before = alerts_of(engine, FIRST, channels=(removed,))
+    breach(engine, before, "first")
+    if is_tried:
+        before.deliver()
     others = alerts_of(engine, channels=(Inbox("kept"),))
     clock.advance(GIVE_UP_S - 1)
+    others.deliver()
+    assert [one.problem for one in others.waiting()] == ["channel removed: nobody is there" if is_tried else None]
+    clock.advance(1 + FIRST_RETRY_S)
+    assert others.deliver() == (0, {})
+    assert others.waiting() == (("removed", 1, NOBODY, 0, 0),)
+    clock.advance(NOTED_S - 1)
     others.deliver()
     assert counted(others) == [("removed", 1, 0)]
     clock.advance(1)
     assert others.deliver() == (0, {})
-    (one,) = others.waiting()
-    assert one == ("removed", 0, "no process that delivers has this channel", 1)
+    assert others.waiting() == (("removed", 0, NOBODY, 1, 0),)
+
+
+def test_a_clock_that_was_a_year_ahead_gives_up_nothing_of_a_channel_that_another_process_has(
+    engine: Engine, clock: ManualClock
+) -> None:
+    inbox, at = Inbox(), clock.now()
+    mine, others = alerts_of(engine, FIRST, channels=(inbox,)), alerts_of(engine, channels=(Inbox("kept"),))
+    breach(engine, mine, "first")
+    clock.jump_to(at + timedelta(days=365))
+    for _ in range(3):
+        others.deliver()
+        clock.advance(HOUR_S)
+    clock.jump_to(at + timedelta(seconds=GIVE_UP_S))  # as late, by the right clock, and never tried
+    for _ in range(3):
+        others.deliver()
+        clock.advance(HOUR_S)
+    assert counted(others) == [("inbox", 1, 0)]
+    assert mine.deliver() == (1, {})
+
+
+def test_a_channel_that_one_process_tries_daily_is_not_given_up_by_one_that_has_it_not(
+    engine: Engine, clock: ManualClock
+) -> None:
+    inbox = Inbox()
+    mine, others = alerts_of(engine, FIRST, SECOND, channels=(inbox,)), alerts_of(engine, channels=(Inbox("kept"),))
+    inbox.fail()
+    for name in ("first", "second"):  # the second waits behind it, and nobody ever tries it
+        breach(engine, mine, name)
+    for _ in range(10):
+        mine.deliver()
+        clock.advance(12 * HOUR_S)
+        others.deliver()
+        clock.advance(12 * HOUR_S)
+    inbox.problem = None
+    assert mine.deliver() == (2, {})
+
+
+def test_what_another_process_is_sending_is_told_as_on_its_way(engine: Engine, clock: ManualClock) -> None:
+    alerts = alerts_of(engine, FIRST, SECOND, channels=(Inbox(),))
+    for name in ("first", "second"):
+        breach(engine, alerts, name)
+    engine.store.aside(lambda connection: take(connection, "inbox", micros_from_instant(clock.now())))
+    (one,) = alerts.waiting()
+    assert waiting_text(one) == "channel inbox: 2 messages not delivered yet, 1 on its way by another process"
+    clock.advance(LEASE_S)
+    (one,) = alerts.waiting()
+    assert waiting_text(one) == "channel inbox: 2 messages not delivered yet"
 
 
 @pytest.mark.parametrize(

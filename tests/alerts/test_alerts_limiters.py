@@ -66,6 +66,19 @@ def test_an_outage_after_long_health_is_told_within_minutes_and_so_is_its_end(
     assert watched.inbox.events == ["limiter_failing firing", "limiter_failing resolved"]
 
 
+def test_an_outage_after_which_nobody_calls_ends_as_silence_though_samples_go_on(
+    engine: Engine, clock: ManualClock
+) -> None:
+    watched = Watched(engine, clock, requests_per_minute=600)
+    assert watched.minutes(20, attempts=4, failing=True) == ["limiter_failing firing"]
+    assert watched.minutes(60, attempts=0) == []
+    assert watched.minutes(15, attempts=0) == ["limiter_failing resolved"]
+    (alert,) = watched.alerts.alerts("resolved")
+    assert alert.text.endswith("; it fell silent: no figure for 62 minutes")
+    assert watched.minutes(20, attempts=4, failing=True) == ["limiter_failing firing"]
+    assert watched.minutes(180, attempts=2, failing=True) == [], "few attempts that fail are no silence"
+
+
 def test_too_few_attempts_prove_nothing(engine: Engine, clock: ManualClock) -> None:
     watched = Watched(engine, clock, requests_per_minute=1, burst=1)
     for _ in range(4):

@@ -10,7 +10,7 @@ import pytest
 from tests.alerts.helpers import alerts_of, states
 from tokencalc import Monitor
 from tokencalc.alerts.profile import SHIPPED
-from tokencalc.alerts.rules import Metric, Rule
+from tokencalc.alerts.rules import Metric, Ratio, Rule
 from tokencalc.ledger.samples import Sample
 from tokencalc.monitor.operations import Operations, PerformanceCollector
 
@@ -86,3 +86,33 @@ def test_an_increase_is_what_each_process_counted_also_from_0_again(
     clock.jump_to(at)
     clock.advance(160)
     assert states(alerts_of(engine, rule).check()) == ["r firing"]
+
+
+def test_a_growth_is_told_as_a_growth_and_not_as_a_total(engine: Engine, clock: ManualClock) -> None:
+    grown = Metric(name="count", statistic="increase", within_s=300)
+    alerts = alerts_of(engine, Rule(name="r", severity="LOW", condition=grown, threshold=Decimal(10)))
+    for value in (1000, 1015):
+        engine.record_metric("count", value)
+        clock.advance(30)
+    (alert,) = alerts.check()
+    assert alert.text.endswith(" grew by 15.0 in 300 s, threshold: above 10")
+
+
+@pytest.mark.parametrize("statistic", ["sum", "increase"])
+def test_an_operation_that_is_called_no_more_ends_its_alert_as_silence(
+    statistic: str, engine: Engine, clock: ManualClock
+) -> None:
+    failures, calls = (Metric(name=name, statistic=statistic) for name in ("failures", "calls"))  # type: ignore[arg-type]
+    rule = Rule(name="r", severity="LOW", condition=Ratio(numerator=failures, denominator=calls), threshold=Decimal(0))
+    alerts = alerts_of(engine, rule)
+    moved: dict[int, list[str]] = {}
+    counts = [5, 10] + [10 if statistic == "increase" else 0] * 250
+    for at_s, count in zip(range(0, 30 * len(counts), 30), counts, strict=True):
+        for name in ("failures", "calls"):
+            engine.record_metric(name, count)
+        if found := states(alerts.check()):
+            moved[at_s // 60] = found
+        clock.advance(30)
+    (began, first), (ended, second) = moved.items()
+    assert (began, first, second) == (0, ["r firing"], ["r resolved"])
+    assert 62 <= ended <= 64

@@ -242,3 +242,10 @@ def test_a_value_is_a_decimal_with_every_digit(ledger: Path) -> None:
         (alert,) = Alerts(engine, channels=()).check()
         assert alert.value == Decimal(8)
         assert engine.verify().problems == ()
+
+
+def test_rules_that_are_offered_are_named_once_also_where_a_table_changes_them(tmp_path: Path) -> None:
+    table = "[[alert]]\nname = 'cpu_high'\nunless = 'cpu_worst'"
+    with pytest.raises(ConfigInvalid, match="there are: ") as caught:
+        rules_from(settings_of(table, tmp_path))
+    assert str(caught.value).count("cpu_high") == 1

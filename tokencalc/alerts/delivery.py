@@ -10,7 +10,7 @@ from tokencalc.alerts import outbox
 from tokencalc.alerts.channels import BrokenChannel, failed
 from tokencalc.alerts.messages import message_from
 from tokencalc.clock import SystemClock, micros_from_instant
-from tokencalc.errors import DeliveryFailed, LedgerError
+from tokencalc.errors import DeliveryFailed, LedgerClosed, LedgerError
 from tokencalc.limits.locks import own_lock
 from tokencalc.reports.text import safe_text
 
@@ -109,6 +109,8 @@ class Courier:
         try:
             while self._send_one(self._channels[name]):
                 pass
+        except LedgerClosed:  # the program is done; what waits goes out from whoever delivers next
+            return
         except LedgerError as error:  # the leases end by themselves, and the next round tries again
             self._failed(name, f"channel {name}: alerts wait, for the ledger cannot be used: {error.message}")
 

@@ -83,15 +83,21 @@ def look(connection: sqlite3.Connection, rule: Rule, one: Instance, now_us: int)
 
 
 def silent_after_s(condition: Metric | Ratio) -> int:
-    """Return for how many seconds an instance may have no sample until its alert ends."""
+    """Return for how many seconds an instance may have no figure until its alert ends."""
     metric = _metric_of(condition)
     return metric.within_s + (HOST_SILENT_S if metric.name.startswith(_OF_HOSTS) else SILENT_S)
 
 
 def may_come_back(connection: sqlite3.Connection, condition: Metric | Ratio, one: Instance, now_us: int) -> bool:
-    """Whether an instance of which nothing is known now had a sample not too long ago."""
-    newest = max(samples.newest_us(connection, number) or 0 for number in one.above)
-    return now_us - newest <= silent_after_s(condition) * _US
+    """Whether an instance of which nothing is known now had a figure not too long ago."""
+    since_us = now_us - silent_after_s(condition) * _US
+    newest_us = max(samples.newest_us(connection, number) or 0 for number in one.above)
+    if newest_us < since_us or isinstance(condition, Metric):
+        return newest_us >= since_us
+    # A limiter that nobody uses goes on to write zeros, and of nothing there is no share.
+    counted = "increase" if condition.denominator.statistic == "increase" else "max"
+    until_us = max(now_us, newest_us)
+    return any((samples.figure(connection, number, counted, since_us, until_us) or 0) > 0 for number in one.below)
 
 
 def _metric_of(condition: Metric | Ratio) -> Metric:

@@ -27,6 +27,8 @@ GIVE_UP_S = 3 * 24 * 3600
 """Seconds for which a message is tried, or waits behind one that is; then it is given up."""
 MOST_ATTEMPTS = 80
 """The attempts of those seconds: counted, because a clock may jump and a machine may sleep for a week."""
+NOTED_S = 24 * 3600
+"""Seconds from noting that nobody serves a channel until its messages are given up: a clock may have jumped."""
 TOLD_S = 30 * 24 * 3600
 """Seconds for which a message that was given up is told of."""
 _MOST_DOUBLINGS = 10
@@ -41,8 +43,16 @@ _NEXT = (
     f"SELECT outbox_id, message, attempts, {_DUE} FROM outbox WHERE channel = :channel AND {_OPEN} "  # noqa: S608  # our own text
     f"AND (refused = 0 OR {_DUE}) ORDER BY outbox_id LIMIT 1"
 )
-_LATE = f"{_OPEN} AND queued_us <= :now - :longest AND {_FREE}"
-_UNSERVED = f"{_LATE} AND channel NOT IN (SELECT value FROM json_each(:channels))"  # noqa: S608  # our own text
+# In a channel one message is tried and the others wait behind it: one attempt speaks for all of them.
+_IS_TRIED = (
+    "SELECT 1 FROM outbox AS other WHERE other.channel = outbox.channel AND other.delivered_us IS NULL "
+    "AND other.given_up_us IS NULL AND other.attempts > 0 AND other.next_us > :now - :longest "
+    "AND other.problem IS NOT :unserved"
+)
+_UNSERVED = (
+    f"{_OPEN} AND queued_us <= :now - :longest AND {_FREE} AND channel NOT IN (SELECT value FROM json_each(:channels)) "  # noqa: S608  # our own text
+    f"AND NOT EXISTS ({_IS_TRIED}) AND (problem IS NOT :unserved OR next_us NOT BETWEEN :now - :noted + 1 AND :now)"
+)
 
 
 class Leased(NamedTuple):
@@ -56,12 +66,17 @@ class Leased(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Messages of one channel that no receiver has: still tried, given up lately, and what went wrong last."""
+    """Messages of one channel that no receiver has: still tried, given up lately, and what went wrong last.
+
+    ``on_its_way`` are those of ``messages`` that a process has taken to send; where it was killed meanwhile, another
+    one sends them within a minute.
+    """
 
     channel: str
     messages: int
     problem: str | None
     given_up: int
+    on_its_way: int
 
 
 def is_waiting(connection: sqlite3.Connection, channel: str, now_us: int) -> bool:
@@ -133,16 +148,20 @@ def retry_s(attempts: int) -> int:
 
 
 def has_unserved(connection: sqlite3.Connection, channels: Iterable[str], now_us: int) -> bool:
-    """Whether a message waited so long for another channel than these that it is to be given up."""
+    """Whether `give_up_unserved` would change anything."""
     found = connection.execute(f"SELECT 1 FROM outbox WHERE {_UNSERVED} LIMIT 1", _bounds(channels, now_us))  # noqa: S608  # our own text
     return found.fetchone() is not None
 
 
 def give_up_unserved(connection: sqlite3.Connection, channels: Iterable[str], now_us: int) -> None:
-    """Give up what waited so long for another channel than these: none of the processes that deliver has it."""
+    """Note what waits for another channel than these that nobody tried for three days; a day later, give it up.
+
+    The first look may be that of a clock that runs ahead; the process that has the channel sends what is only noted.
+    """
     connection.execute(
-        f"UPDATE outbox SET given_up_us = :now, problem = coalesce(problem, :reason) WHERE {_UNSERVED}",  # noqa: S608  # our own text
-        {**_bounds(channels, now_us), "reason": "no process that delivers has this channel"},
+        f"UPDATE outbox SET given_up_us = iif(problem IS :unserved AND next_us <= :now, :now, NULL), "  # noqa: S608  # our own text
+        f"problem = :unserved, next_us = :now WHERE {_UNSERVED}",
+        _bounds(channels, now_us),
     )
 
 
@@ -150,8 +169,10 @@ def _bounds(channels: Iterable[str], now_us: int) -> dict[str, object]:
     return {
         "now": now_us,
         "longest": GIVE_UP_S * _US,
+        "noted": NOTED_S * _US,
         "lease": LEASE_S * _US,
         "channels": json.dumps(list(channels)),
+        "unserved": "no process that delivers has this channel",
     }
 
 
@@ -159,11 +180,12 @@ def waiting(connection: sqlite3.Connection, now_us: int) -> list[Waiting]:
     """Return each channel with messages that no receiver has, those given up in the last 30 days included."""
     # Beside max(), SQLite gives the other columns of the row that has it.
     return [
-        Waiting(channel, still, problem, given_up)
-        for channel, still, given_up, problem, _ in connection.execute(
-            "SELECT channel, sum(given_up_us IS NULL), sum(given_up_us IS NOT NULL), problem, "
+        Waiting(channel, still, problem, given_up, on_its_way)
+        for channel, still, given_up, on_its_way, problem, _ in connection.execute(
+            "SELECT channel, sum(given_up_us IS NULL), sum(given_up_us IS NOT NULL), "  # noqa: S608  # our own text
+            f"sum(given_up_us IS NULL AND NOT {_FREE}), problem, "
             "max(iif(problem IS NULL, NULL, next_us)) FROM outbox WHERE delivered_us IS NULL "
-            "AND (given_up_us IS NULL OR given_up_us > ?) GROUP BY channel ORDER BY channel",
-            (now_us - TOLD_S * _US,),
+            "AND (given_up_us IS NULL OR given_up_us > :told) GROUP BY channel ORDER BY channel",
+            {"now": now_us, "lease": LEASE_S * _US, "told": now_us - TOLD_S * _US},
         )
     ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+    from decimal import Decimal
 
     from tokencalc.alerts.rules import Rule
     from tokencalc.engine import Engine
@@ -49,12 +50,19 @@ def _metrics(connection: sqlite3.Connection, rule: Rule, condition: Metric | Rat
     for one in figures.instances(connection, condition):
         seen = figures.look(connection, rule, one, now_us)
         if seen is not None:
-            text = f"{_named(condition.shown, one.shown)} is {seen.value:f}, threshold: {rule.threshold_text}"
+            said = _said(condition, seen.value)
+            text = f"{_named(condition.shown, one.shown)} {said}, threshold: {rule.threshold_text}"
             found.append(Reading(one.key, one.shown, seen.value, seen.is_breach, text, seen.since_us, seen.is_proved))
         elif figures.may_come_back(connection, condition, one, now_us):
             unknown.add(one.key)
     minutes = figures.silent_after_s(condition) // 60
-    return Readings(tuple(found), f"it fell silent: no sample for {minutes} minutes", frozenset(unknown))
+    return Readings(tuple(found), f"it fell silent: no figure for {minutes} minutes", frozenset(unknown))
+
+
+def _said(condition: Metric | Ratio, value: Decimal) -> str:
+    if isinstance(condition, Metric) and condition.statistic == "increase":
+        return f"grew by {value:f} in {condition.within_s} s"
+    return f"is {value:f}"
 
 
 def _own(rule: Rule, ask: Callable[[], object], now_us: int) -> Readings:

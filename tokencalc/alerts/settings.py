@@ -104,7 +104,8 @@ class _Table:
 def rules_from(settings: Settings) -> tuple[Rule, ...]:
     """Return the shipped rules with what the settings change, and those that they add."""
     rules = {rule.name: rule for rule in SHIPPED}
-    known = [*rules, *(name for raw in settings.alert if isinstance(name := raw.get("name"), str))]
+    named = (name for raw in settings.alert if isinstance(name := raw.get("name"), str))
+    known = list(dict.fromkeys((*rules, *named)))
     seen: set[str] = set()
     for place, raw in enumerate(settings.alert):
         table = _Table(settings, f"alert[{place}]", raw, _KEYS)

@@ -97,6 +97,8 @@ def waiting_text(one: Waiting) -> str:
     parts = []
     if one.messages:
         parts.append(f"{counted(one.messages, 'message')} not delivered yet")
+    if one.on_its_way:
+        parts.append(f"{number(one.on_its_way)} on its way by another process")
     if one.given_up:
         parts.append(f"{counted(one.given_up, 'message')} given up in the last {_TOLD_DAYS} days")
     name = f"channel {one.channel}: "
