@@ -26,6 +26,7 @@ class Inbox:
         self.name = name
         self.got: list[Message] = []
         self.tried = 0
+        self.came = threading.Semaphore(0)
         self.problem: BaseException | None = None
         self.gate = threading.Event()
         self.gate.set()
@@ -37,6 +38,7 @@ class Inbox:
         if self.problem is not None:
             raise self.problem
         self.got.append(message)
+        self.came.release()
 
     def fail(self, *, only_this: bool = False, for_good: bool = False) -> None:
         """Take nothing from now on."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tokencalc.clock import ManualClock
 
 HOUR_S, DAY_S = 3600, 24 * 3600
+WAIT_S = 30
+"""For what happens at once; a test that waits so long is red."""
 LOW = Rule(name="low", severity="LOW", condition=Metric(name="m"), threshold=Decimal(1), unless="high")
 HIGH = Rule(name="high", severity="HIGH", condition=Metric(name="m"), threshold=Decimal(10))
 
@@ -376,9 +380,53 @@ def test_a_function_of_ones_own_is_asked_and_none_is_not_known(engine: Engine, c
     assert alerts.alerts()[0].text == "r is 0.5, threshold: above 1; it was 5"
 
 
-def test_a_function_that_raises_stops_no_other_rule(engine: Engine) -> None:
-    broken = Rule(name="r", severity="LOW", condition=lambda: 1 / 0, threshold=Decimal(1))
-    alerts = alerts_of(engine, broken, HIGH)
+@pytest.mark.parametrize(
+    ("expected", "error"),
+    [
+        ("ZeroDivisionError", ZeroDivisionError()),
+        ("SystemExit", SystemExit(3)),
+        ("CancelledError", asyncio.CancelledError()),
+        ("the ledger of another program was closed", LedgerClosed("the ledger of another program was closed")),
+    ],
+)
+def test_a_function_that_raises_stops_no_other_rule(expected: str, error: BaseException, engine: Engine) -> None:
+    def broken() -> Decimal:
+        raise error
+
+    first = Rule(name="broken", severity="LOW", condition=broken, threshold=Decimal(1))
+    fine = Rule(name="fine", severity="LOW", condition=lambda: Decimal(5), threshold=Decimal(1))
+    alerts = alerts_of(engine, first, fine, HIGH)
     engine.record_metric("m", 50)
-    assert states(alerts.check()) == ["high firing"]
-    assert alerts.problems == ("rule r cannot be looked at: ZeroDivisionError",)
+    assert states(alerts.check()) == ["high firing", "fine firing"]
+    assert alerts.problems == (f"rule broken cannot be looked at: {expected}",)
+
+
+def test_an_interrupt_in_a_function_is_the_programs(engine: Engine) -> None:
+    def interrupted() -> Decimal:
+        raise KeyboardInterrupt
+
+    rule = Rule(name="r", severity="LOW", condition=interrupted, threshold=Decimal(1))
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        alerts_of(engine, rule).check()
+
+
+def test_what_the_ledger_answers_is_told_before_a_function_that_hangs(engine: Engine) -> None:
+    inbox, hangs, gate = Inbox(), threading.Event(), threading.Event()
+
+    def stuck() -> Decimal:
+        hangs.set()
+        assert gate.wait(WAIT_S)
+        return Decimal(5)
+
+    rule = Rule(name="stuck", severity="LOW", condition=stuck, threshold=Decimal(1))
+    alerts = alerts_of(engine, rule, HIGH, channels=(inbox,))
+    engine.record_metric("m", 50)
+    pumping = threading.Thread(target=alerts.pump)
+    pumping.start()
+    assert hangs.wait(WAIT_S)
+    assert inbox.came.acquire(timeout=WAIT_S)
+    assert inbox.events == ["high firing"]
+    gate.set()
+    pumping.join(WAIT_S)
+    assert inbox.came.acquire(timeout=WAIT_S)
+    assert inbox.events == ["high firing", "stuck firing"]

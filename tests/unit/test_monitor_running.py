@@ -13,7 +13,7 @@ from tests.unit.machines import Given, Kept, Machine, Pump, Stuck
 from tokencalc.async_engine import AsyncEngine
 from tokencalc.clock import ManualClock
 from tokencalc.engine import Engine
-from tokencalc.errors import CallInvalid, LedgerClosed, LedgerUnavailable
+from tokencalc.errors import CallInvalid, LedgerUnavailable
 from tokencalc.ledger.samples import MOST_SERIES
 from tokencalc.limits.breaker import Breaker, BreakerProfile
 from tokencalc.limits.limiter import Limiter
@@ -22,6 +22,8 @@ from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.monitor import Monitor
 from tokencalc.monitor.operations import Operations, PerformanceCollector
 from tokencalc.monitor.resource import ResourceCollector
+from tokencalc.monitor.rounds import PATIENCE_S, Rounds, Work
+from tokencalc.monitor.rounds import WAIT_S as WAIT_AT_END_S
 from tokencalc.monitor.samples import Sample
 from tokencalc.monitor.steady import AGAIN_S
 from tokencalc.monitor.stored import latest_limiter_samples
@@ -567,11 +569,82 @@ def test_a_listener_may_stop_it(kept: Kept) -> None:
         wait_for(lambda: monitors_running() == 0)
 
 
-def test_it_ends_by_itself_where_the_engine_was_closed_first(engine: Engine, kept: Kept) -> None:
-    kept.failing = LedgerClosed("the engine was closed")
-    monitor = Monitor(engine, every_s=0.001, collectors=[Given("a", Sample("a.x", 1))], sink=kept).start()
+def test_it_ends_by_itself_where_the_engine_was_closed_first(engine: Engine) -> None:
+    monitor = Monitor(engine, every_s=0.001, collectors=[Given("a", Sample("a.x", 1))]).start()
+    engine.close()
     wait_for(lambda: not monitor.is_running)
     assert not monitor.problems
+
+
+@pytest.mark.parametrize(
+    ("expected", "role"), [("pump 0", "pumps"), ("listener 0", "listeners"), ("collector own", "collectors")]
+)
+def test_the_closed_ledger_of_a_callback_is_told_and_ends_nothing(
+    expected: str, role: str, engine: Engine, kept: Kept
+) -> None:
+    with Engine.open(":memory:") as other:
+        pass
+    own, asked = Given("own"), threading.Semaphore(0)
+
+    def callback(_: object = None) -> list[Sample]:
+        asked.release()
+        other.record_metric("x", 1)
+        return []
+
+    own.collect = callback  # type: ignore[method-assign]  # a collector that asks another ledger
+    roles: dict[str, Any] = {"collectors": []} | {role: [own if role == "collectors" else callback]}
+    with Monitor(engine, every_s=0.001, sink=kept, **roles) as monitor:
+        assert all(asked.acquire(timeout=WAIT_S) for _ in range(3))
+        assert monitor.is_running
+        (told,) = monitor.problems
+        assert told.startswith(f"the monitor's {expected} failed: LedgerClosed: the ledger was closed; open the engine")
+
+
+def test_a_pump_that_hangs_is_told_and_the_end_does_not_wait_for_the_others(
+    engine: Engine, kept: Kept, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, others = Stuck("pump"), [Pump() for _ in range(3)]
+    monitor = Monitor(
+        engine, every_s=0.005, collectors=[], pumps=[lambda _: stuck.collect(), *others], sink=kept, clock=clock
+    ).start()
+    assert stuck.asked.wait(WAIT_S)
+    clock.advance(60)
+    hangs = "the monitor's pump 0 has been hanging for 60 s, and alerts and whatever else is pumped with it; told once"
+    wait_for(lambda: monitor.problems == (hangs,))
+    waits: list[float | None] = []
+    (serving,) = (one for one in threading.enumerate() if one.name == "tokencalc-monitor-pumps")
+    monkeypatch.setattr(serving, "join", waits.append)
+    monitor.stop()
+    assert sum(wait_s or 0 for wait_s in waits) == WAIT_AT_END_S + PATIENCE_S
+    assert monitor.problems[-1].startswith("a thread of the monitor hangs")
+    monkeypatch.undo()
+    stuck.gate.set()
+    serving.join(WAIT_S)
+    assert [one.calls[-1] for one in others] == ["finish 10"] * 3
+
+
+def test_an_end_waits_as_long_as_pieces_of_work_begin(monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> None:
+    work, done = Work(clock), threading.Semaphore(0)
+
+    def finish() -> None:
+        for _ in range(3):
+            with work.on("a pump"):
+                assert done.acquire(timeout=WAIT_S)
+
+    rounds = Rounds(lambda: None, lambda: None, finish, clock=clock)
+    rounds.start(30)
+    rounds.end()
+    (serving,) = (one for one in threading.enumerate() if one.name == "tokencalc-monitor-pumps")
+
+    def join(_: float | None) -> None:
+        """Come back when the next piece has begun, or the thread is over: the wait was long enough for one."""
+        before = work.begun
+        done.release()
+        wait_for(lambda: work.begun > before or not serving.is_alive())
+
+    monkeypatch.setattr(serving, "join", join)
+    assert rounds.join(work)
+    assert work.begun == 3
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # a fork beside a thread is what is tested

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 
 from tokencalc.alerts import book, by_hand, outbox
@@ -80,7 +81,7 @@ class Alerts:
         told_by = {rule.name: self._channels_of(rule.severity, rule.channels) for rule in self.rules}
         self._checker = Checker(plain, self.rules, told_by)
         self._courier = Courier(self._store, self._clock, {one.channel.name: one.channel for one in self.channels})
-        self.pump = Pump(self.check, self._courier)
+        self.pump = Pump(partial(self._checker.check, self._courier.start), self._courier)
         """Checks, and begins to deliver without waiting: for ``Monitor(engine, pumps=(alerts.pump,))``."""
 
     @classmethod

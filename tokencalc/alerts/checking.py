@@ -17,7 +17,7 @@ from tokencalc.ledger.sample_figures import has_series
 from tokencalc.reports.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from tokencalc.alerts.records import Alert, Readings
@@ -38,9 +38,12 @@ class Checker:
         self._engine, self._store, self._told_by = engine, engine.store, told_by
         names = {rule.name for rule in rules}
         # What a rule left firing when it was taken out must not keep another one silent for ever.
-        self._rules = in_order(
+        ordered = in_order(
             [rule if rule.unless is None or rule.unless in names else replace(rule, unless=None) for rule in rules]
         )
+        # Somebody's function may hang: what the ledger alone answers is decided and on its way before any is asked.
+        own = [rule for rule in ordered if callable(rule.condition)]
+        self._looks = [[rule for rule in ordered if not callable(rule.condition)], *([rule] for rule in own)]
         self._kept_us = max([retention.KEPT_S, *(rule.cooldown_s for rule in rules)]) * _US
         self._problems: dict[str, str] = {}
         self._forgotten = 0
@@ -50,12 +53,24 @@ class Checker:
         """Rules that could not be looked at the last time, one text each."""
         return tuple(self._problems.values())
 
-    def check(self) -> tuple[Alert, ...]:
-        """Look at every rule once, and return the alerts that began or ended by that."""
+    def check(self, send: Callable[[], object] | None = None) -> tuple[Alert, ...]:
+        """Look at every rule once, and return the alerts that began or ended by that.
+
+        ``send`` is called before each function of somebody's own is asked.
+        """
         now = self._engine.clock.now()
-        now_us = micros_from_instant(now)
         self._store.samples.flush()
-        read = [(rule, found) for rule in self._rules if (found := self._asked(rule, now)) is not None]
+        told: list[Alert] = []
+        for number, rules in enumerate(self._looks):
+            if number and send is not None:
+                send()
+            told += self._look(rules, now)
+        self._forget(micros_from_instant(now) - self._kept_us)
+        return tuple(told)
+
+    def _look(self, rules: Sequence[Rule], now: datetime) -> list[Alert]:
+        now_us = micros_from_instant(now)
+        read = [(rule, found) for rule in rules if (found := self._asked(rule, now)) is not None]
         with self._store.reading() as connection:
             waiting = iter(book.changes(connection, read, now_us))
         told: list[Alert] = []
@@ -64,15 +79,18 @@ class Checker:
                 book.write, found=piece, channels_of=self._told_by, chain=self._store.chain_id, now_us=now_us
             )
             told += self._store.aside(work)
-        self._forget(now_us - self._kept_us)
-        return tuple(told)
+        return told
 
     def _asked(self, rule: Rule, now: datetime) -> Readings | None:
         """Return what a rule finds; None where it cannot be looked at, which is told once."""
         try:
             found = readings_of(self._engine, rule, now)
-        except Exception as error:  # bulk: a damaged row or somebody's function must not stop the other rules
-            if isinstance(error, LedgerError) and not isinstance(error, LedgerCorrupt):
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # bulk: a damaged row or somebody's function must not stop the other rules
+            # What a function raises is its own: an exit, or the error of another ledger.
+            is_its_own = callable(rule.condition) or isinstance(error, LedgerCorrupt)
+            if not is_its_own and (isinstance(error, LedgerError) or not isinstance(error, Exception)):
                 raise
             self._tell(rule.name, error.message if isinstance(error, TokencalcError) else type(error).__name__)
             return None

@@ -102,6 +102,11 @@ class SqliteStore:
         self.chain_id = self._transaction.chain_id
         follow_forks(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or is closing: from then on it raises LedgerClosed."""
+        return self.writer.is_closed
+
     def close(self) -> None:
         """Finish what waits, and close the files; a second close does nothing."""
         if self._closed:

@@ -135,6 +135,11 @@ class GroupWriter:
         """Whether steps wait to be run."""
         return bool(self._queue)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether further steps are refused."""
+        return self._closed
+
     def close(self) -> None:
         """Refuse further steps; those that wait are still run by whoever leads."""
         if self._dropped:

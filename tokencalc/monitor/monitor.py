@@ -28,7 +28,7 @@ from tokencalc.monitor.limiter import LimiterCollector
 from tokencalc.monitor.operations import PerformanceCollector
 from tokencalc.monitor.recording import Recorder
 from tokencalc.monitor.resource import ProcessCollector, ResourceCollector
-from tokencalc.monitor.rounds import WAIT_S, Rounds
+from tokencalc.monitor.rounds import WAIT_S, Rounds, Work
 from tokencalc.monitor.samples import Sample, Told, bounded, failure_text, sample_of
 from tokencalc.monitor.tracking import operations
 
@@ -114,7 +114,7 @@ class Monitor:
     def forked(self) -> None:
         """Be stopped: the child of a fork does not have its parent's threads."""
         self._rounds: Rounds | None = None
-        self._busy: tuple[str, float] | None = None
+        self._collecting, self._serving = Work(self._clock), Work(self._clock)
         self._gate = threading.Lock()
 
     # start and stop
@@ -140,7 +140,7 @@ class Monitor:
     def stop(self) -> None:
         """Collect and serve the pumps once more, let them finish, and end; a second stop does nothing.
 
-        Waits at most ten seconds for a stuck sensor and as long for each pump.
+        Waits some ten seconds for a stuck sensor and as long for each pump; behind one that hangs, for no other.
         """
         with self._gate:
             rounds, self._rounds = self._rounds, None
@@ -148,7 +148,7 @@ class Monitor:
             return
         rounds.end()
         # A listener may be the one that stops, and cannot wait for its own thread.
-        if not rounds.join(WAIT_S * (2 + len(self._pumps))):
+        if not rounds.join(self._serving):
             self._told.tell("stop", "a thread of the monitor hangs, in a sensor or a pump; it ends when that answers")
 
     async def start_async(self) -> Self:
@@ -182,34 +182,36 @@ class Monitor:
     # on the threads
 
     def _round(self) -> None:
+        self._tell_of_hanging(self._serving, "alerts and whatever else is pumped")
         self._survive("collection", self._collect)
         if not self.is_running:
             self._survive("lease", self._lease.release)
 
     def _serve(self) -> None:
-        self._tell_of_hanging()
+        self._tell_of_hanging(self._collecting, "figures")
         at = self._clock.now()
         for number, pump in enumerate(self._pumps):
-            self._survive(f"pump {number}", partial(pump, at))
+            self._watched(f"pump {number}", partial(pump, at), self._serving)
 
     def _finish(self) -> None:
         for number, pump in enumerate(self._pumps):
             finish = getattr(pump, "finish", None)
-            if finish is not None and self._survive(f"end of pump {number}", partial(finish, WAIT_S)) is False:
+            who = f"end of pump {number}"
+            if finish is not None and self._watched(who, partial(finish, WAIT_S), self._serving) is False:
                 self._told.tell(
-                    f"end of pump {number}",
+                    who,
                     f"the monitor's pump {number} was not done after {WAIT_S:g} s; what is left waits in the ledger",
                 )
 
-    def _tell_of_hanging(self) -> None:
-        busy = self._busy
-        since_s = 0 if busy is None else self._clock.monotonic() - busy[1]
-        if busy is None or since_s < max(self.every_s, _HANGING_S):
-            self._told.works("hanging")
+    def _tell_of_hanging(self, work: Work, what: str) -> None:
+        piece = work.piece
+        since_s = 0 if piece is None else self._clock.monotonic() - piece.since_s
+        if piece is None or since_s < max(self.every_s, _HANGING_S):
+            self._told.works(f"hanging {what}")
         else:
             self._told.tell(
-                "hanging",
-                f"the monitor's {busy[0]} has been hanging for {since_s:.0f} s, and figures with it; told once",
+                f"hanging {what}",
+                f"the monitor's {piece.who} has been hanging for {since_s:.0f} s, and {what} with it; told once",
             )
 
     # collecting
@@ -257,18 +259,15 @@ class Monitor:
         return samples
 
     def _end(self) -> None:
-        """Stop without a word: the program closed its engine first, and there is nothing left to do."""
+        """Stop without a word: there is nothing left to do."""
         rounds = self._rounds
         if rounds is not None:
             rounds.end()
 
-    def _watched(self, who: str, work: Callable[[], _Result]) -> _Result | None:
-        """Survive the work, and let the other thread see for how long it takes."""
-        self._busy = (who, self._clock.monotonic())
-        try:
-            return self._survive(who, work)
-        finally:
-            self._busy = None
+    def _watched(self, who: str, ask: Callable[[], _Result], at: Work | None = None) -> _Result | None:
+        """Survive what is asked, and let the other thread see for how long it takes."""
+        with (at or self._collecting).on(who):
+            return self._survive(who, ask)
 
     def _survive(self, who: str, work: Callable[[], _Result]) -> _Result | None:
         """Return what the work gives; what it raises is told once, and gives None."""
@@ -276,11 +275,11 @@ class Monitor:
             result = work()
         except KeyboardInterrupt:
             raise
-        except LedgerClosed:
-            self._end()
-            return None
         except BaseException as error:  # noqa: BLE001  # bulk: sensors, callbacks and disks are not ours, nor is it theirs to end a thread
-            self._told.tell(who, f"the monitor's {who} failed: {failure_text(error)}; told once")
+            if isinstance(error, LedgerClosed) and self.engine.store.is_closed:  # a callback may have other ledgers
+                self._end()
+            else:
+                self._told.tell(who, f"the monitor's {who} failed: {failure_text(error)}; told once")
             return None
         self._told.works(who)
         return result

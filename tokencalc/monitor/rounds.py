@@ -1,16 +1,18 @@
-"""The two threads of a started monitor: one asks the sensors, the other serves the pumps and watches the first.
+"""The two threads of a started monitor: one asks the sensors, the other serves the pumps; each watches the other.
 
 A sensor may hang, as that of a mount whose server is gone. What works on what is in the
-ledger already, alerts above all, must not stand behind it.
+ledger already, alerts above all, must not stand behind it. A pump may hang as well, and
+then only the thread of the sensors is left to tell it.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tokencalc.clock import Clock
 
@@ -19,6 +21,34 @@ PATIENCE_S = 1.0
 
 WAIT_S = 10.0
 """How long an end waits for a sensor, and for each pump."""
+
+
+class Piece(NamedTuple):
+    """Foreign work, and the monotonic instant in seconds at which it began."""
+
+    who: str
+    since_s: float
+
+
+class Work:
+    """What one thread is at, for the other to see."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Be at nothing."""
+        self._clock = clock
+        self.piece: Piece | None = None
+        self.begun = 0
+        """Pieces that were begun."""
+
+    @contextmanager
+    def on(self, who: str) -> Iterator[None]:
+        """Be at a piece."""
+        self.begun += 1
+        self.piece = Piece(who, self._clock.monotonic())
+        try:
+            yield
+        finally:
+            self.piece = None
 
 
 class Rounds:
@@ -54,11 +84,18 @@ class Rounds:
         self._over.set()
         self._collected.set()
 
-    def join(self, wait_s: float) -> bool:
-        """Wait for the end; False where a thread is not there by then. Does not wait on either thread itself."""
+    def join(self, served: Work) -> bool:
+        """Wait for the end; False where a thread hangs. Does not wait on either thread itself.
+
+        As long as the pumps' thread goes from piece to piece it is waited for, but for no piece much longer than
+        ``WAIT_S``.
+        """
         if threading.current_thread() in self._threads:
             return True
-        self._threads[1].join(wait_s)  # which waits for the other
+        begun = -1
+        while begun != served.begun and self._threads[1].is_alive():  # which waits for the other
+            begun = served.begun
+            self._threads[1].join(WAIT_S + PATIENCE_S)
         return not any(thread.is_alive() for thread in self._threads)
 
     def _collect_on(self, every_s: float) -> None:
