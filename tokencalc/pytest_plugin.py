@@ -64,6 +64,20 @@ class _State:
             self.session = RunSession()
         return self.session
 
+    def sent(self) -> list[list[Any]]:
+        """What was counted since the last call, as plain values for the process that judges."""
+        taken = () if self.watch is None else self.watch.taken()
+        if not taken:
+            return []
+        from tokencalc.gate.run import packed
+
+        return [packed(calls) for calls in taken]
+
+    def add(self, sent: list[list[Any]]) -> None:
+        """Add what was sent, by whatever process."""
+        if sent:
+            self.collected().add(sent)
+
     def reason_to_stop(self) -> str | None:
         if self.options is None or not self.options.stop or self.watch is None:
             return None
@@ -210,7 +224,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             state.watch.hand_to(FIXTURES)
         reason = state.reason_to_stop()
         if reason is not None:
-            item.session.shouldstop = reason
+            _stop(item, reason)
 
 
 def _name(item: pytest.Item) -> str:
@@ -232,27 +246,36 @@ def _budget(item: pytest.Item) -> CallBudget | None:
     try:
         return CallBudget.of(mark.kwargs)
     except InvalidInput as error:
-        pytest.fail(f"mark {error}", pytrace=False)
+        refused = f"mark {error}"
+    # Outside of the handler, so that the reason is told alone.
+    pytest.fail(refused, pytrace=False)
 
 
 def _look(item: pytest.Item) -> str | None:
     """Say with the test's properties what it has used until now; return what is above its budget, stopping for it."""
     watch = item.config.stash[_STATE].watch
-    used = () if watch is None else watch.of_test()
-    if not used:
+    figures = None if watch is None else watch.of_test()
+    if figures is None or not any(figures):
         return None
-    from tokencalc.gate.figures import figures_of
     from tokencalc.gate.junit import properties
 
-    figures, budget = figures_of(used), item.stash[_BUDGET]
+    budget = item.stash[_BUDGET]
     said = properties(figures)
     # In place of those of the phase, or of the attempt, before.
     names = {name for name, _ in said}
     item.user_properties[:] = [*(pair for pair in item.user_properties if pair[0] not in names), *said]
     broken = None if budget is None else budget.broken_by(figures)
     if budget is not None and broken is not None and budget.on_exceed == "stop":
-        item.session.shouldstop = f"llm_budget of {item.nodeid}: {broken}"
+        _stop(item, f"llm_budget of {item.nodeid}: {broken}")
     return broken
+
+
+def _stop(item: pytest.Item, reason: str) -> None:
+    """Start nothing more, no other attempt of this test either."""
+    item.session.shouldstop = reason
+    if item.config.pluginmanager.hasplugin("rerunfailures"):
+        # It does not look at the session between attempts, but at this mark, the closest one.
+        item.add_marker(pytest.mark.flaky(condition=False), append=False)
 
 
 def _fail(item: pytest.Item, broken: str) -> None:
@@ -267,12 +290,9 @@ def _fail(item: pytest.Item, broken: str) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send what a phase used along with its report: so it reaches the controller of pytest-xdist at once."""
     report = yield
-    watch = item.config.stash[_STATE].watch
-    taken = [] if watch is None else watch.taken()
-    if taken:
-        from tokencalc.gate.run_file import calls_document
-
-        report.__dict__[_SENT] = [calls_document(calls) for calls in taken]
+    sent = item.config.stash[_STATE].sent()
+    if sent:
+        report.__dict__[_SENT] = sent
     return report
 
 
@@ -285,9 +305,12 @@ class _Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a report brings."""
-        sent = getattr(report, _SENT, None)
-        if sent:
-            self._state.collected().add(sent)
+        self._state.add(getattr(report, _SENT, []))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what a worker booked after its last report; one that crashed has no end to tell of."""
+        self._state.add(getattr(node, "workeroutput", {}).get(_SENT, []))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -299,8 +322,10 @@ class _Collector:
             state.folder = state.folder or tempfile.mkdtemp(prefix="tokencalc-")
             node.workerinput[_FOLDER] = state.folder
 
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the run, write its reports, and turn a green run red where its demands are not met."""
+        self._state.add(self._state.sent())
         if self._state.session is None and self._state.options is None:
             return
         if self._config.getoption("collectonly"):
@@ -323,6 +348,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if config.stash[_STATE].worker is None:
         config.pluginmanager.register(_Collector(session), "tokencalc-collector")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on from a worker of pytest-xdist what was booked after its last report."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_SENT] = session.config.stash[_STATE].sent()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -18,11 +18,27 @@ KEPT = (RunSession, Usage, read_usage)
 
 COST = Decimal("0.0035")  # 1000 x $2.50 + 100 x $10, for a million each
 
+WORKER = "PYTEST_XDIST_WORKER"
+"""Where a worker of pytest-xdist runs our tests, pytest-benchmark turns itself off in theirs."""
+
 HEAD = """
 import pytest
 from decimal import Decimal
 
 CALL = {"model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100}
+"""
+
+
+PRODUCT = f"""{HEAD}
+import asyncio, pathlib, threading
+from tokencalc import AsyncEngine, Engine, guard
+
+ENGINE = Engine.open(":memory:")
+ANSWER = {{"model": "gpt-4o", "usage": {{"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}}}
+
+def ask():
+    call = guard(lambda **request: ANSWER, engine=ENGINE, model="gpt-4o", hold_usd="0.01")
+    return call(model="gpt-4o", messages=[{{"role": "user", "content": "x"}}], max_tokens=100)
 """
 
 

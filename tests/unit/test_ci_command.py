@@ -360,8 +360,8 @@ def test_every_format_is_written_and_the_summary_of_the_job(repository: Path, mo
     assert json.loads(written["json"])["schema"] == "tokencalc.ci/1"
     assert json.loads(written["run"])["schema"] == "tokencalc.run/1"
     assert ET.fromstring(written["junit"]).get("failures") == "1"  # noqa: S314  # our own
-    assert "## LLM cost: failed" in written["md"]
-    assert "## LLM cost: failed" in (repository / "summary.md").read_text(encoding="utf-8")
+    assert "## LLM cost: 1 failed" in written["md"]
+    assert "## LLM cost: 1 failed" in (repository / "summary.md").read_text(encoding="utf-8")
 
 
 HOSTILE = st.one_of(

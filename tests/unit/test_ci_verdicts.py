@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.gated import CLASSIFY, SUMMARISE, ci, enter, gate, write
 from tokencalc import Budget, Engine
+from tokencalc.gate.run import calls_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +146,68 @@ def test_what_a_subscription_paid_is_told_and_breaks_no_budget(folder: Path) -> 
     assert gate("--budget", "0.00021").exit_code == 0
 
 
+# how it ended
+
+
+@pytest.mark.parametrize(
+    ("expected", "warnings", "options"),
+    [
+        ("$0.003500 for 2 calls and 1 without a whole price: 2 warnings", 2, ("--budget", "0.01")),
+        ("$0.003500 for 2 calls and 1 without a whole price: 1 failed", 1, ("--budget", "0.001")),
+        ("$0.003500 for 1 call: 1 warning", 1, ("--where", "operation=summarise", "--budget", "sumarise=1")),
+        ("$0.003500 for 1 call: 1 warning", 1, ("--where", "operation=summarise", *against("cost:1%"))),
+        ("$0.003500 for 1 call: nothing was judged", 0, ("--where", "operation=summarise", "--baseline", "none.json")),
+        ("$0.003500 for 1 call: within what is allowed", 0, ("--where", "operation=summarise", "--budget", "1")),
+        ("No call: 1 warning", 1, ("--where", "operation=nobody", "--budget", "sumarise=1")),
+    ],
+)
+def test_a_run_is_called_well_only_where_all_is_known(
+    expected: str, warnings: int, options: tuple[str, ...], folder: Path
+) -> None:
+    write(folder, CLASSIFY)
+    gate("--save-baseline", "base.json")
+    write(folder, SUMMARISE, {**UNPRICED, "operation": "own"})
+    found = gate(*options, "--json", "--report", "md:out.md", "--report", "text:out.txt")
+    document = json.loads(found.stdout)
+    assert (document["warnings"], document["ok"]) == (warnings, found.exit_code == 0)
+    assert " ".join((folder / "out.txt").read_text().split()).startswith(expected)
+    assert (folder / "out.md").read_text().startswith(f"## LLM cost: {expected.rpartition(': ')[2]}\n")
+
+
+def test_a_correction_of_a_call_before_the_interval_hides_no_missing_price(folder: Path) -> None:
+    table = 'provider = "own"\n[[model]]\nid = "own-model-7b"\n[[model.card]]\neffective_from = 2024-01-01\n'
+    rates = 'rates = { input_per_mtok = "1", output_per_mtok = "1" }\nsource = "https://own.example"\n'
+    (folder / "own.toml").write_text(table + rates)
+    with Engine.open(folder / "usage.db") as engine:
+        engine.record(**UNPRICED, provider="own")
+    with Engine.open(folder / "usage.db", prices=[folder / "own.toml"]) as engine:
+        assert engine.reprice(since="2024-01-01", apply=True)
+        (correction,) = [entry for entry in engine.entries() if entry.corrects is not None]
+    (calls,) = calls_of([correction], lambda _: "own")
+    assert (calls.calls, calls.booked_pico, calls.unpriced_calls) == (0, 1_100_000_000, 0)
+
+
 # each call
+
+
+@pytest.mark.parametrize(
+    ("expected", "said", "noise"),
+    [
+        # Ten calls of 300 output tokens more at $10 a million: $0.003 each, $0.03 in all.
+        (4, "no", "0.0299"),
+        (4, "no", "0.03"),
+        (0, "below the noise", "0.030001"),
+    ],
+)
+def test_noise_is_said_for_the_sum_also_where_a_rule_is_per_call(
+    expected: int, said: str, noise: str, folder: Path
+) -> None:
+    write(folder, *[SUMMARISE] * 20)
+    gate("--save-baseline", "base.json")
+    write(folder, *[{**SUMMARISE, "output_tokens": 400}] * 10)
+    found = gate(*against("cost_per_call:10%"), "--noise", noise)
+    assert found.exit_code == expected
+    assert " ".join(found.stdout.split()).endswith(f"allowed by cost_per_call:10%: {said}")
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.unit.plugged import COST, HEAD, costs, report, run, run_apart
+from tests.unit.plugged import COST, HEAD, PRODUCT, WORKER, costs, report, run, run_apart
 from tokencalc import Engine
-from tokencalc.gate.run_file import calls_document
+from tokencalc.gate.run import packed
 from tokencalc.gate.session import RunSession
-from tokencalc.gate.watching import FIXTURES, RunWatch
+from tokencalc.gate.watching import FIXTURES, LlmCost, RunWatch
 from tokencalc.ledger.witnesses import WITNESSES
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from tokencalc.gate.run import Calls
 
 pytest_plugins = ["pytester"]
-
-PRODUCT = f"""{HEAD}
-import asyncio, threading
-from tokencalc import AsyncEngine, Engine, guard
-
-ENGINE = Engine.open(":memory:")
-ANSWER = {{"model": "gpt-4o", "usage": {{"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}}}
-
-def ask():
-    call = guard(lambda **request: ANSWER, engine=ENGINE, model="gpt-4o", hold_usd="0.01")
-    return call(model="gpt-4o", messages=[{{"role": "user", "content": "x"}}], max_tokens=100)
-"""
 
 WAYS = f"""{PRODUCT}
 def test_guarded():
@@ -148,7 +136,7 @@ def test_a_watch_that_is_closed_sees_nothing_more() -> None:
     watch.close()
     with Engine.open(":memory:") as engine:
         engine.record(model="gpt-4o", input_tokens=1)
-    assert (watch.taken(), len(other.taken())) == ([], 1)
+    assert (watch.taken(), len(other.taken())) == ((), 1)
     other.close()
 
 
@@ -280,6 +268,7 @@ def test_a_wrong_name_in_a_mark_is_said_in_our_words(pytester: pytest.Pytester) 
     result = run(pytester, f"{HEAD}\n@pytest.mark.llm_budget(dollars=1)\ndef test_one():\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["mark llm_budget: expected usd, tokens, calls, on_exceed, found 'dollars'"])
+    result.stdout.no_fnmatch_line("*another exception*")
 
 
 def test_a_baseline_of_other_names_stops_pytest_with_its_reason(pytester: pytest.Pytester) -> None:
@@ -300,7 +289,10 @@ def test_a_report_that_cannot_be_written_is_named_below_the_table(pytester: pyte
 # beside a benchmark, and many tests
 
 
-def test_a_benchmark_that_chooses_its_rounds_is_compared_per_call(pytester: pytest.Pytester) -> None:
+def test_a_benchmark_that_chooses_its_rounds_is_compared_per_call(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WORKER, raising=False)
     source = f"{PRODUCT}\ndef test_fast(benchmark):\n    benchmark(ask)\n"
     few = ("--benchmark-min-rounds=2", "--benchmark-max-time=0.0001", "--benchmark-warmup=off")
     assert run(pytester, source, *few, "--tokencalc-report=run:base.json").ret == 0
@@ -318,7 +310,7 @@ def test_many_tests_take_as_long_as_their_number(tmp_path: Path) -> None:
             nonlocal count
             count += 1
 
-        rows = [calls_document(one._replace(kind=one.kind._replace(name=f"test {n}"))) for n in range(tests)]
+        rows = [packed(one._replace(kind=one.kind._replace(name=f"test {n}"))) for n in range(tests)]
         sys.setprofile(counted)
         try:
             for row in rows:
@@ -328,6 +320,28 @@ def test_many_tests_take_as_long_as_their_number(tmp_path: Path) -> None:
         return count
 
     one = recorded(tmp_path)
+    assert steps(400) < 2.2 * steps(200)
+
+
+def test_a_look_after_each_call_takes_as_long_as_the_number_of_calls() -> None:
+    def steps(calls: int) -> int:
+        watch, count = RunWatch(), 0
+        cost = LlmCost(watch)
+        watch.begin("test")
+
+        def counted(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        with Engine.open(":memory:") as engine:
+            for number in range(calls):
+                engine.record(model="gpt-4o", input_tokens=number)
+                sys.setprofile(counted)
+                assert cost.calls == number + 1
+                sys.setprofile(None)
+        watch.close()
+        return count
+
     assert steps(400) < 2.2 * steps(200)
 
 

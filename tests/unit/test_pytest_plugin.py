@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.unit.plugged import COST, HEAD, costs, report, run, run_apart
+from tests.unit.plugged import COST, HEAD, WORKER, costs, report, run, run_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,7 +262,7 @@ def test_a_run_is_read_by_the_command_and_costs_the_same(pytester: pytest.Pytest
     command = [sys.executable, "-m", "tokencalc", "ci", "--usage", "run.json", "--json"]
     done = subprocess.run(command, cwd=pytester.path, capture_output=True, text=True, check=True)
     assert Decimal(json.loads(done.stdout)["total"]["cost_usd"]) == 3 * COST
-    assert "## LLM cost: ok" in (pytester.path / "run.md").read_text(encoding="utf-8")
+    assert "## LLM cost: nothing was judged" in (pytester.path / "run.md").read_text(encoding="utf-8")
 
 
 def test_a_run_that_measured_nothing_is_red_where_usage_is_required(pytester: pytest.Pytester) -> None:
@@ -289,7 +289,8 @@ def test_a_wrong_option_stops_pytest_with_its_reason(expected: str, option: str,
 # beside others
 
 
-def test_a_benchmark_asserts_on_cost_as_on_time(pytester: pytest.Pytester) -> None:
+def test_a_benchmark_asserts_on_cost_as_on_time(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WORKER, raising=False)
     source = f"""{HEAD}
 @pytest.mark.llm_budget(calls=5)
 def test_both(benchmark, llm_cost):
@@ -302,7 +303,8 @@ def test_both(benchmark, llm_cost):
     result.stdout.fnmatch_lines(["*$0.017500*test_sample.py::test_both"])
 
 
-def test_our_own_benchmark_runs(tmp_path: Path) -> None:
+def test_our_own_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WORKER, raising=False)
     file = "benchmarks/bench_cost_and_time.py"
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

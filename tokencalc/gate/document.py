@@ -24,6 +24,7 @@ def verdict_document(verdict: Verdict, *, exit_code: int) -> dict[str, Any]:
         "schema": CI_SCHEMA,
         "exit_code": exit_code,
         "ok": not verdict.failed,
+        "warnings": verdict.count("warning"),
         "priced_at": verdict.at,
         "prices_checked_on": verdict.prices_checked_on,
         "by": verdict.run.by,

@@ -131,7 +131,7 @@ def _figures(one: Calls, price: int | None) -> Figures:
         one.booked_pico if price is None else price * one.calls,
         one.calls,
         one.unpriced_calls,
-        max(0, one.unpriced_calls) if price is None else 0,
+        one.unpriced_calls if price is None else 0,
         0 if one.kind.notional else one.booked_pico,
         0 if one.kind.notional else one.unpriced_calls,
         *(count * one.calls for count in tokens),

@@ -79,6 +79,20 @@ class Verdict:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.state == "failed")
 
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words: well only where something was judged and all of it is known."""
+        warnings = self.count("warning")
+        if self.failed:
+            return f"{len(self.failed)} failed"
+        if warnings:
+            return "1 warning" if warnings == 1 else f"{warnings} warnings"
+        return "within what is allowed" if self.count("ok") else "nothing was judged"
+
+    def count(self, state: State) -> int:
+        """Return how many checks ended so."""
+        return sum(check.state == state for check in self.checks)
+
     def has_failed(self, *kinds: CheckKind) -> bool:
         """Whether a check of one of these kinds failed."""
         return any(check.kind in kinds for check in self.failed)
@@ -216,17 +230,20 @@ def _grown(growth: Growth, pair: Pair, demands: Demands) -> Iterator[Check]:
     if figure == COST and pair.unknown_calls:
         unknown = f"{calls_text(pair.unknown_calls)} no whole price"
         text = f"{who}{figure}: {unknown}, so its change is not known; allowed by {safe_text(growth.text)}: unknown"
-        state: State = "failed" if demands.strict_prices else "warning"
-        yield Check(kind="unpriced", what=growth.text, state=state, text=text, name=name)
+        unpriced: State = "failed" if demands.strict_prices else "warning"
+        yield Check(kind="unpriced", what=growth.text, state=unpriced, text=text, name=name)
         return
-    is_noise = figure == COST and run - base < demands.noise_pico
-    kept = is_noise or growth.allows(base, run)
+    # Noise is said for a sum; a difference per call is one for each call.
+    calls = pair.run.calls if growth.per_call and pair.run is not None else 1
+    is_noise = figure == COST and (run - base) * calls < demands.noise_pico
+    allowed = "yes" if growth.allows(base, run) else "below the noise" if is_noise else "no"
     said = f"{figure} per call" if growth.per_call else figure
     text = (
         f"{who}{said} {change_text(figure, base, run)}, from {figure_text(figure, base)} "
-        f"to {figure_text(figure, run)}; allowed by {safe_text(growth.text)}: {'yes' if kept else 'no'}"
+        f"to {figure_text(figure, run)}; allowed by {safe_text(growth.text)}: {allowed}"
     )
-    yield Check(kind="regression", what=growth.text, state="ok" if kept else "failed", text=text, name=name)
+    state: State = "failed" if allowed == "no" else "ok"
+    yield Check(kind="regression", what=growth.text, state=state, text=text, name=name)
 
 
 def _unpriced(run: Run, whole: Figures, demands: Demands) -> Iterator[Check]:

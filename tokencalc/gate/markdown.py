@@ -26,7 +26,7 @@ _MARKS = {"ok": "ok", "notice": "note", "warning": "**warning**", "failed": "**f
 
 def verdict_markdown(verdict: Verdict, *, title: str = "LLM cost") -> str:
     """Return the whole verdict as Markdown text."""
-    parts = [f"## {markdown_text(title)}: {'failed' if verdict.failed else 'ok'}", "", *_head(verdict)]
+    parts = [f"## {markdown_text(title)}: {verdict.outcome}", "", *_head(verdict)]
     return "\n".join([*parts, *_checks(verdict), *_changed(verdict), *_unpriced(verdict), *_everything(verdict)]) + "\n"
 
 

@@ -7,7 +7,7 @@ there were. A sum of calls could not be priced again: tiers hold for each call.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokencalc.context import label_from
 from tokencalc.errors import CallInvalid
@@ -18,7 +18,7 @@ from tokencalc.reports.corrected import Corrected, Corrections
 from tokencalc.reports.keys import TAG, entry_value, is_tag, is_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -117,15 +117,18 @@ def calls_of(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[
     corrections = Corrections()
     seen = [folded for folded in map(corrections.see, entries) if folded is not None]
     found = [_calls(folded, kind_of(folded.entry, name_of(folded.entry))) for folded in seen]
-    for folded in corrections.alone():
-        entry = folded.entry
-        kind = CallKind(name_of(entry), entry.model, entry.provider, notional=entry.notional)
-        found.append(_calls(folded, kind))
+    # That the call lacks a price no more is no news of a run that it is not in: its own may lack theirs.
+    found += [Calls(alone_kind(one.entry, name_of(one.entry)), 0, one.pico, 0) for one in corrections.alone()]
     return found[::-1]
 
 
 def _calls(folded: Corrected, kind: CallKind) -> Calls:
     return Calls(kind, int(folded.entry.kind == "charge"), folded.pico, folded.unpriced_calls)
+
+
+def alone_kind(entry: Entry, name: str) -> CallKind:
+    """Return the kind of a correction whose call is not in the run: an amount, and nothing that could be priced."""
+    return CallKind(name, entry.model, entry.provider, notional=entry.notional)
 
 
 def kind_of(entry: Entry, name: str) -> CallKind:
@@ -165,3 +168,16 @@ class CallSums:
     def calls(self) -> tuple[Calls, ...]:
         """The calls, in the order in which kinds were first met."""
         return tuple(Calls(kind, *figures) for kind, figures in self._sums.items())
+
+
+def packed(calls: Calls) -> list[Any]:
+    """Return calls as plain values, for another process of the same run; `unpacked` reads them."""
+    *_, context, usage, notional = calls.kind
+    return [*calls.kind[:4], [list(pair) for pair in context], usage, notional, *calls[1:]]
+
+
+def unpacked(row: Sequence[Any]) -> Calls:
+    """Return calls that `packed` wrote; unlike in a file they may be below 0, as a correction of earlier ones is."""
+    name, model, provider, requested, context, usage, notional, *sums = row
+    pairs = tuple((key, value) for key, value in context)
+    return Calls(CallKind(name, model, provider, requested, pairs, usage, notional), *sums)

@@ -9,8 +9,7 @@ from tokencalc.errors import CallInvalid
 from tokencalc.gate.baseline import Baseline, read_baseline, refuse_other_names
 from tokencalc.gate.expressions import Cap, Growth, cap_from, expression_from
 from tokencalc.gate.judging import Demands, judged
-from tokencalc.gate.run import CallSums, Run
-from tokencalc.gate.run_file import calls_from
+from tokencalc.gate.run import CallSums, Run, unpacked
 from tokencalc.gate.text import verdict_text
 from tokencalc.gate.watching import CallBudget, RunWatch
 from tokencalc.gate.words import log_text, usd_text
@@ -18,7 +17,7 @@ from tokencalc.gate.writing import Target, target_from, write_reports
 from tokencalc.money import pico_from_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tokencalc.gate.spending import Spending
 
@@ -98,10 +97,10 @@ class RunSession:
         self._sums = CallSums()
         self.text = ""
 
-    def add(self, sent: Iterable[Mapping[str, Any]]) -> None:
-        """Add what a test's report brought."""
+    def add(self, sent: Iterable[Sequence[Any]]) -> None:
+        """Add what a test's report, or the end of a worker, brought: rows that `packed` wrote."""
         for row in sent:
-            self._sums.add(calls_from(row, place="a test's report"))
+            self._sums.add(unpacked(row))
 
     def finish(self, options: RunOptions | None, watch: RunWatch | None) -> bool:
         """Judge the run, write the reports that were asked for, keep the text; return whether something failed.

@@ -39,13 +39,10 @@ def headline(verdict: Verdict) -> str:
     """Return the run in a sentence: its cost, its calls, and what changed against the baseline."""
     whole = verdict.total
     if not whole.calls and not whole.booked_pico:
-        return f"No call: {len(verdict.failed)} failed" if verdict.failed else "No call"
+        return f"No call: {verdict.outcome}" if verdict.failed or verdict.count("warning") else "No call"
     unknown = f" and {whole.unpriced_calls:,} without a whole price" if whole.unpriced_calls else ""
     cost = f"{usd_text(whole.booked_pico)} for {whole.calls:,} {'call' if whole.calls == 1 else 'calls'}{unknown}"
-    if not verdict.checks:
-        return cost
-    outcome = f"{len(verdict.failed)} failed" if verdict.failed else "within what is allowed"
-    return f"{cost}: {outcome}"
+    return f"{cost}: {verdict.outcome}" if verdict.checks else cost
 
 
 def comparison_lines(comparison: Comparison, place: str) -> Iterator[str]:

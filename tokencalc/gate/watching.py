@@ -11,8 +11,8 @@ from tokencalc.config import load_settings
 from tokencalc.counts import whole_count
 from tokencalc.engine import Engine
 from tokencalc.errors import CallInvalid, PriceUnknown
-from tokencalc.gate.figures import Figures, figures_of
-from tokencalc.gate.run import Calls, CallSums, calls_of, merged
+from tokencalc.gate.figures import NOTHING, Figures, figures_of
+from tokencalc.gate.run import CallKind, Calls, CallSums, alone_kind, kind_of
 from tokencalc.gate.words import calls_text
 from tokencalc.ledger.witnesses import dismiss, witness
 from tokencalc.money import amount_from, pico_from_usd, round_half_even, usd_from_pico
@@ -37,9 +37,8 @@ class RunWatch:
     def __init__(self) -> None:
         """Begin to look."""
         self._seen = witness()
-        self._waiting: list[Entry] = []
-        self._taken: list[Calls] = []
-        self._of_test = CallSums()
+        self._kinds: dict[str, CallKind] = {}
+        self._taken, self._of_test, self._figures = CallSums(), CallSums(), NOTHING
         self._is_open = False
         self.test, self.owner = "", FIXTURES
         self.billed_pico = 0
@@ -53,7 +52,7 @@ class RunWatch:
     def begin(self, test: str) -> None:
         """Count for this test from now on; what waits was booked outside of any, and stays its owner's."""
         self.hand_to(test)
-        self.test, self._of_test = test, CallSums()
+        self.test, self._of_test, self._figures = test, CallSums(), NOTHING
 
     def hand_to(self, owner: str) -> str:
         """Count what waits for its owner, and what comes for another; return who it was."""
@@ -62,31 +61,43 @@ class RunWatch:
         return before
 
     def credit(self, owner: str) -> None:
-        """Count what waits for this owner."""
-        for calls in self._named(owner):
-            self._taken.append(calls)
-            self.billed_pico += 0 if calls.kind.notional else calls.booked_pico
-            if owner == self.test:
-                self._of_test.add(calls)
-        self._waiting.clear()
-
-    def taken(self) -> list[Calls]:
-        """Return what was counted since the last call."""
-        self.credit(self.owner)
-        found, self._taken = self._taken, []
-        return found
-
-    def of_test(self) -> tuple[Calls, ...]:
-        """Return what the test that is running has used until now."""
-        waiting = self._named(self.test) if self.owner == self.test else ()
-        return merged((*self._of_test.calls, *waiting))
-
-    def _named(self, name: str) -> tuple[Calls, ...]:
+        """Count what waits for this owner; a correction for whoever made the call, where this run saw it."""
         while self._seen:
             entry = self._seen.popleft()
-            if entry.kind != "budget":
-                self._waiting.append(entry)
-        return merged(calls_of(reversed(self._waiting), lambda _: name))
+            if entry.kind == "budget":
+                continue
+            calls = self._calls(entry, owner)
+            self._taken.add(calls)
+            self.billed_pico += 0 if calls.kind.notional else calls.booked_pico
+            if calls.kind.name == self.test:
+                self._of_test.add(calls)
+                self._figures = self._figures.plus(figures_of((calls,)))
+
+    def _calls(self, entry: Entry, owner: str) -> Calls:
+        """Return what an entry adds to the sums of its kind: for a correction no call, perhaps a missing price less."""
+        pico = entry.amount_pico or 0
+        if entry.corrects is None:
+            kind = self._kinds[entry.entry_id] = kind_of(entry, owner)
+            return Calls(kind, int(entry.kind == "charge"), pico, entry.unpriced_calls)
+        corrected = self._kinds.get(entry.corrects)
+        if corrected is None:
+            return Calls(alone_kind(entry, owner), 0, pico, 0)
+        return Calls(corrected, 0, pico, entry.unpriced_calls)
+
+    def taken(self) -> tuple[Calls, ...]:
+        """Return what was counted since the last call; what corrects earlier calls can be below 0."""
+        self.credit(self.owner)
+        found, self._taken = self._taken.calls, CallSums()
+        return found
+
+    def of_test(self) -> Figures:
+        """Return what the test that is running has used until now, as booked."""
+        self.credit(self.owner)
+        return self._figures
+
+    def unpriced_models(self) -> tuple[str, ...]:
+        """Return the models of those calls of the test that is running which have no whole price."""
+        return tuple(calls.kind.model for calls in self._of_test.calls if calls.unpriced_calls)
 
     def close(self) -> None:
         """Look no more, and close the engine; what was recorded is forgotten."""
@@ -117,7 +128,7 @@ class LlmCost:
     @property
     def figures(self) -> Figures:
         """Every sum at once."""
-        return figures_of(self._watch.of_test())
+        return self._watch.of_test()
 
     @property
     def calls(self) -> int:
@@ -147,9 +158,9 @@ class LlmCost:
     @property
     def usd(self) -> Decimal:
         """The cost in dollars; raises PriceUnknown where a call has no whole price."""
-        unpriced = [calls for calls in self._watch.of_test() if calls.unpriced_calls > 0]
-        if unpriced:
-            count, model = sum(calls.unpriced_calls for calls in unpriced), unpriced[0].kind.model
+        count = self.figures.unpriced_calls
+        if count:
+            model = self._watch.unpriced_models()[0]
             raise PriceUnknown(
                 f"llm_cost.usd: {calls_text(count)} no whole price ({model!r:.80}); "
                 "llm_cost.priced_usd is what is known; add the model to a price table of your own",
