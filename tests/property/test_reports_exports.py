@@ -166,8 +166,13 @@ def test_shares_add_up_to_one_within_their_rounding(drawn: list[dict[str, Any]])
     with Engine.open(":memory:", clock=CLOCK) as engine:
         book(engine, drawn)
         found, _ = asked(engine, ("agent_id", "model"))
+    whole = found.total.row.cost_usd
     shares = [line.share for line in found.lines if line.share is not None]
-    assert not shares or abs(sum(shares, Decimal(-1))) <= Decimal("0.0000005") * len(shares)
+    open_usd = sum((line.row.cost_usd for line in found.lines if line.row.unpriced_calls), Decimal(0))
+    assert [line.share is None for line in found.lines] == [
+        bool(line.row.unpriced_calls) or not whole for line in found.lines
+    ]
+    assert not whole or abs(sum(shares) + open_usd / whole - 1) <= Decimal("0.000001") * len(found.lines)
 
 
 @pytest.mark.parametrize("name", EVIL)
