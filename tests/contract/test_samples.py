@@ -201,9 +201,7 @@ def test_old_samples_are_deleted_in_small_steps_and_money_never_is(book: Book) -
     spend(engine, 1)
     for number in range(2500):
         engine.record_metric("latency_ms", number, at=book.clock.now() + timedelta(seconds=number))
-        if (
-            number % 100 == 0
-        ):  # so few wait that the writer's own thread is never called: its steps would come in between
+        if number % 100 == 0:  # too few wait for the writer's own thread, whose steps would come in between
             engine.store.samples.flush()
     engine.metric_average("latency_ms")
     book.clock.advance(2 * 86_400 + 2000)
